@@ -1,0 +1,1 @@
+"""robustmer: noise, systems, protocol and comparison for robust multimodal emotion recognition."""

@@ -1,0 +1,140 @@
+"""Batch: some utterances in every modality, with masks beside the data instead of meanings inside it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+MODALITIES = ("audio", "visual", "text")
+"""The papers' a, v and l (or t), in the order in which every part of the library takes them."""
+
+LETTERS = {"audio": "a", "visual": "v", "text": "l"}
+"""How NMER's tables abbreviate the modalities; `results/published` spells conditions with these letters."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B utterances. Per modality: `x` (B, T, D) with zeros in the padding, `real` (B, T), `present` (B,).
+
+    `real` marks the frames that were recorded, always the first ones of a row; `present` says whether the row has the
+    modality at all. Absence and padding live in these masks only: no value of `x` means "missing".
+    `variance` is sigma^2 of NMER eq. 4 for each modality, measured on the train part of the fold, so that no
+    evaluation ever sets its own noise; `name` says where the rows come from and names their random streams.
+    """
+
+    x: Mapping[str, Float[Tensor, "batch _ _"]]
+    real: Mapping[str, Bool[Tensor, "batch _"]]
+    present: Mapping[str, Bool[Tensor, "batch"]]
+    label: Int[Tensor, "batch"]
+    speaker: np.ndarray
+    id: np.ndarray
+    variance: Mapping[str, float] = field(default_factory=dict)
+    name: str = "batch"
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return tuple(self.x)
+
+    @property
+    def dims(self) -> dict[str, int]:
+        return {m: x.shape[-1] for m, x in self.x.items()}
+
+    @property
+    def device(self) -> torch.device:
+        return self.label.device
+
+    def replace(self, **changes) -> Batch:
+        return dataclasses.replace(self, **changes)
+
+    def to(self, device: str | torch.device) -> Batch:
+        move = lambda group: {m: t.to(device) for m, t in group.items()}  # noqa: E731
+        groups = {"x": move(self.x), "real": move(self.real), "present": move(self.present)}
+        return self.replace(**groups, label=self.label.to(device))
+
+    def __getitem__(self, rows: Sequence[int] | np.ndarray | Tensor | slice) -> Batch:
+        """The chosen rows, without the padding that none of them needs."""
+        if isinstance(rows, slice):
+            rows = np.arange(len(self))[rows]
+        rows = torch.as_tensor(rows, dtype=torch.long)
+        there, here = rows.to(self.device), rows.cpu().numpy()
+        real = {m: r[there] for m, r in self.real.items()}
+        longest = {m: max(int(r.any(0).sum()), 1) for m, r in real.items()}
+        return self.replace(
+            x={m: x[there][:, : longest[m]] for m, x in self.x.items()},
+            real={m: r[:, : longest[m]] for m, r in real.items()},
+            present={m: p[there] for m, p in self.present.items()},
+            label=self.label[there],
+            speaker=self.speaker[here],
+            id=self.id[here],
+        )
+
+
+def collate(
+    sequences: Mapping[str, Sequence[np.ndarray]],
+    label: Sequence[int] | np.ndarray,
+    speaker: Sequence[str] | np.ndarray | None = None,
+    id: Sequence[str] | np.ndarray | None = None,
+    name: str = "batch",
+) -> Batch:
+    """Pad ragged sequences into a Batch: one array (T, D), or one vector (D,), for each utterance and modality.
+
+    Raises ValueError where an utterance is empty, not finite, of another width than the first, or where the modalities
+    and labels do not count the same utterances; the message names the utterance.
+
+    >>> batch = collate({"audio": [np.ones((3, 2)), np.ones((1, 2))]}, label=[0, 1])
+    >>> batch.real["audio"].tolist()
+    [[True, True, True], [True, False, False]]
+    """
+    unknown = [m for m in sequences if m not in MODALITIES]
+    if unknown or not sequences:
+        raise ValueError(f"{name}: modalities {sorted(sequences)}; they must be some of {list(MODALITIES)}")
+    rows = len(label)
+    id = np.asarray([f"{name}/{i}" for i in range(rows)] if id is None else id, dtype=str)
+    speaker = np.asarray(["?"] * rows if speaker is None else speaker, dtype=str)
+    problems = list(find_problems(sequences, id))
+    if len(speaker) != rows or len(id) != rows:
+        problems.insert(0, f"{rows} labels, {len(id)} ids, {len(speaker)} speakers: give each utterance one of each")
+    if problems:
+        raise ValueError(f"{name}: {problems[0]}" + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""))
+    x, real, present = {}, {}, {}
+    for m in MODALITIES:
+        if m not in sequences:
+            continue
+        items = [np.atleast_2d(item) for item in sequences[m]]
+        length = torch.tensor([len(item) for item in items])
+        x[m] = torch.zeros(rows, int(length.max()), items[0].shape[1])
+        for row, item in enumerate(items):
+            x[m][row, : len(item)] = torch.as_tensor(item, dtype=torch.float32)
+        real[m] = torch.arange(x[m].shape[1]) < length[:, None]
+        present[m] = torch.ones(rows, dtype=torch.bool)
+    return Batch(x, real, present, torch.as_tensor(label, dtype=torch.long), speaker, id, name=name)
+
+
+def find_problems(sequences: Mapping[str, Sequence[np.ndarray]], id: Sequence[str] | np.ndarray):
+    """Yield one sentence for everything that makes these features unusable."""
+    for m, items in sequences.items():
+        if len(items) != len(id):
+            yield f"{len(items)} utterances of {m}, but {len(id)} ids: give one array for every utterance"
+            continue
+        width = np.atleast_2d(items[0]).shape[1]
+        for item, utterance in zip(items, id, strict=True):
+            item, utterance = np.atleast_2d(item), str(utterance)
+            if item.ndim != 2:
+                yield f"{m} of utterance {utterance!r} has shape {item.shape}; give (frames, features)"
+            elif item.size == 0:
+                yield f"{m} of utterance {utterance!r} is empty; leave the utterance out or give at least one frame"
+            elif item.shape[1] != width:
+                yield f"{m} of utterance {utterance!r} is {item.shape[1]} wide, but the first utterance is {width}"
+            elif not np.isfinite(item).all():
+                frame, column = np.argwhere(~np.isfinite(item))[0]
+                yield (f"{m} of utterance {utterance!r} is not finite (frame {frame}, feature {column}: "
+                       f"{item[frame, column]}); repair or leave out the utterance")

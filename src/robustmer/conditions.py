@@ -1,0 +1,100 @@
+"""Condition: which modalities a system sees clean, noisy, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import torch
+from einops import rearrange
+
+from robustmer.batch import LETTERS, MODALITIES, Batch
+from robustmer.noise import NoiseScheduler
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Modalities in `noise` are corrupted by their scheduler; those outside `seen` are absent; the rest are clean.
+
+    >>> Condition(noise={"visual": NoiseScheduler(snr_db=-10)}).header(("audio", "visual"))
+    'a'
+    """
+
+    noise: Mapping[str, NoiseScheduler] = field(default_factory=dict)
+    seen: tuple[str, ...] | None = None
+
+    def __post_init__(self):
+        for m in [*self.noise, *(self.seen or ())]:
+            if m not in MODALITIES:
+                raise ValueError(f"Condition names the modality {m!r}; the modalities are {', '.join(MODALITIES)}")
+        if self.seen is not None and (not self.seen or set(self.noise) - set(self.seen)):
+            raise ValueError(f"Condition(seen={self.seen}) with noise on {sorted(self.noise)}: something must be seen, "
+                             "and what is absent cannot be noisy")
+
+    def __str__(self) -> str:
+        """The whole condition in words; it names the random stream of an evaluation."""
+        parts = [f"{m}: {self.noise[m]}" for m in MODALITIES if m in self.noise]
+        if self.seen is not None:
+            parts.append(f"seen: {', '.join(self.seen)}")
+        return "; ".join(parts) or "clean"
+
+    def header(self, modalities: Sequence[str], letters: Mapping[str, str] = LETTERS) -> str:
+        """The tables' spelling: the modalities that are present and clean (`a,v`), `none`, or `clean`."""
+        whole = [m for m in modalities if m not in self.noise and (self.seen is None or m in self.seen)]
+        if len(whole) == len(modalities):
+            return "clean"
+        return ",".join(letters[m] for m in MODALITIES if m in whole) or "none"
+
+
+CLEAN = Condition()
+
+
+def incomplete(modalities: Sequence[str], scheduler: NoiseScheduler) -> tuple[Condition, ...]:
+    """The incomplete conditions of NMER 2.2.3: one to all but one modalities stay clean, six for three modalities.
+
+    >>> [c.header(MODALITIES) for c in incomplete(MODALITIES, NoiseScheduler(snr_db=-10))]
+    ['a', 'v', 'l', 'a,v', 'a,l', 'v,l']
+    """
+    ordered = [m for m in MODALITIES if m in modalities]
+    return tuple(
+        Condition(noise={m: scheduler for m in ordered if m not in whole})
+        for count in range(1, len(ordered))
+        for whole in combinations(ordered, count)
+    )
+
+
+def everything(modalities: Sequence[str], scheduler: NoiseScheduler) -> Condition:
+    """The new condition of NMER 3.2: every modality is noisy."""
+    return Condition(noise={m: scheduler for m in MODALITIES if m in modalities})
+
+
+def corrupt(batch: Batch, conditions: Condition | Sequence[Condition], generator: torch.Generator) -> Batch:
+    """What a system sees of a batch. Of several conditions each row draws one (NMER 3.1, training).
+
+    Clean modalities come back bit for bit; the levels follow `batch.variance`, that of the train part.
+    Raises ValueError where a condition names a modality that the batch does not have.
+    """
+    conditions = (conditions,) if isinstance(conditions, Condition) else tuple(conditions)
+    for condition in conditions:
+        for m in [*condition.noise, *(condition.seen or ())]:
+            if m not in batch.x:
+                raise ValueError(f"no {m} in {batch.name}: it has {', '.join(batch.modalities)}; leave {m} out of the Condition")
+    choice = torch.zeros(len(batch), dtype=torch.long, device=batch.device)
+    if len(conditions) > 1:
+        choice = torch.randint(len(conditions), (len(batch),), generator=generator, device=generator.device).to(batch.device)
+    x, present = dict(batch.x), dict(batch.present)
+    for m in batch.modalities:
+        for scheduler in dict.fromkeys(c.noise[m] for c in conditions if m in c.noise):
+            hit = rows_of(choice, [c.noise.get(m) == scheduler for c in conditions])
+            noisy = scheduler(batch.x[m], batch.real[m], batch.variance[m], generator)
+            x[m] = torch.where(rearrange(hit, "b -> b 1 1"), noisy, x[m])
+        if any(c.seen is not None and m not in c.seen for c in conditions):
+            there = present[m] & rows_of(choice, [c.seen is None or m in c.seen for c in conditions])
+            x[m] = torch.where(rearrange(there, "b -> b 1 1"), x[m], 0.0)
+            present[m] = there
+    return batch.replace(x=x, present=present)
+
+
+def rows_of(choice: torch.Tensor, holds: Sequence[bool]) -> torch.Tensor:
+    return torch.tensor(holds, device=choice.device)[choice]

@@ -1,0 +1,98 @@
+"""What a notebook shows: numbered tables, the line that says where numbers come from, the style of every figure."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable
+
+import pandas as pd
+
+PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442"]
+"""Okabe and Ito's eight colours, told apart with any colour vision; the two that are faint on white come last."""
+
+
+def theme() -> list[str]:
+    """Set the style of every figure of the notebook and return its palette."""
+    import matplotlib as mpl
+    import seaborn as sns
+
+    sns.set_theme(context="notebook", style="whitegrid", palette=PALETTE, rc={
+        "figure.figsize": (7.0, 3.8), "figure.dpi": 100, "axes.titlesize": "medium", "axes.titleweight": "bold",
+        "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False, "lines.linewidth": 2.0,
+        "svg.hashsalt": "robustmer",
+    })
+    if mpl.get_backend().lower().endswith("inline"):
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("retina")   # PNG at twice the size it is shown in; the same bytes on every run
+    return list(PALETTE)
+
+
+def table(df: pd.DataFrame, name: str, caption: str, footer: str = "", decimals: int = 3) -> None:
+    """Display a DataFrame as a table with a number, which any page can name by {numref}`NAME`.
+
+    Levels of the columns are joined by a slash; an index with a name, or of several levels, becomes the first columns.
+    Floats are rounded to `decimals`, a missing value is a dash; no number passes through anybody's hands.
+    """
+    from IPython.display import Markdown, display
+
+    display(Markdown(table_markdown(df, name, caption, footer, decimals)))
+
+
+def table_markdown(df: pd.DataFrame, name: str, caption: str, footer: str = "", decimals: int = 3) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+        raise ValueError(f"table name {name!r}: use lower-case letters, digits and hyphens, as in 'nmer-table-2'")
+    if "\n" in caption:
+        raise ValueError(f"the caption of table {name!r} must be one line")
+    if df.index.nlevels > 1 or df.index.name is not None:
+        df = df.reset_index(allow_duplicates=True)
+    heads = [" / ".join(str(part) for part in (c if isinstance(c, tuple) else (c,)) if part != "") for c in df.columns]
+    right = [pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind) for kind in df.dtypes]
+    rows = [[cell(value, decimals) for value in row] for row in df.itertuples(index=False, name=None)]
+    lines = [heads, ["--:" if r else ":--" for r in right], *rows]
+    text = "\n".join("| " + " | ".join(escape(part) for part in line) + " |" for line in lines)
+    note = f"\n:::{{div}} table-note\n{footer}\n:::\n" if footer else ""
+    return f":::{{table}} {caption}\n:name: {name}\n\n{text}\n\n:::\n{note}"
+
+
+def cell(value: object, decimals: int) -> str:
+    if isinstance(value, str):
+        return value
+    if pd.isna(value):
+        return "–"
+    return f"{value:.{decimals}f}" if isinstance(value, float) else str(value)
+
+
+def escape(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def run_card(profile: str, corpus: str | Iterable[str], device: str = "cpu", seconds: float | None = None,
+             **more: object) -> None:
+    """Display one line that says what the page's numbers come from: profile, corpora, device, commit and what else."""
+    from IPython.display import display
+
+    from robustmer.evaluate import commit, device_name
+
+    corpora = [corpus] if isinstance(corpus, str) else list(corpus)
+    items = [("profile", profile, "run"),
+             *(("corpus", name, "synthetic" if name == "synthetic" else "real") for name in corpora),
+             ("device", device_name(device), "run"), ("commit", commit(), "run")]
+    items += [(key.replace("_", " "), value, "run") for key, value in more.items()]
+    if seconds is not None:
+        items.append(("time", f"{seconds:.0f} s", "run"))
+    spans = "".join(f'<span class="{kind}"><b>{html.escape(str(key))}</b>{html.escape(str(value))}</span>'
+                    for key, value, kind in items)
+    plain = " · ".join(f"{key} {value}" for key, value, _ in items)
+    display({"text/html": f'<div class="run-card">{spans}</div>', "text/plain": plain}, raw=True)
+
+
+def record(name: str, value: object) -> None:
+    """Make a number quotable in any page's prose by {glue:text}`PAGE.ipynb::NAME:.3f`; the cell itself shows none."""
+    from IPython.display import display
+
+    prefix = "application/papermill.record/"
+    number = getattr(value, "item", lambda: value)()
+    about = {"scrapbook": {"name": name, "mime_prefix": prefix}}
+    display({f"{prefix}text/plain": repr(number)}, metadata=about, raw=True)

@@ -1,0 +1,146 @@
+"""evaluate a system under conditions; cross_validate a list of recipes into the ledger."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import joblib
+import pandas as pd
+import torch
+
+from robustmer.batch import LETTERS, Batch
+from robustmer.conditions import Condition, corrupt
+from robustmer.corpora import load
+from robustmer.corpora.corpus import ROOT
+from robustmer.metrics import METRICS
+from robustmer.noise import kind_name, stream
+from robustmer.recipe import Recipe, describe
+from robustmer.results import Row, append, ledger, read
+from robustmer.systems import System
+from robustmer.train import fit, seeded
+
+
+def evaluate(system: System, test: Batch, conditions: Sequence[Condition]) -> list[Row]:
+    """WA, UA and F1 under each condition. The fold is corrupted once and whole, from a stream that is named after the
+    fold and the condition and not after the system: every system meets the same noise, at any batch size."""
+    rows = []
+    for condition in conditions:
+        noise = stream(test.name, condition)  # drawn on the CPU, so that the device does not change the noise
+        seen = corrupt(test.to("cpu"), condition, noise).to(test.device)
+        guess = system.predict(seen).argmax(1)
+        about = describe_noise(condition, test)
+        rows += [
+            Row(paper="", table="", dataset=test.name.split("/")[0], system=type(system).__name__,
+                condition=condition.header(test.modalities), metric=metric, value=round(score(test.label, guess), 6), **about)
+            for metric, score in METRICS.items()
+        ]
+    return rows
+
+
+def describe_noise(condition: Condition, batch: Batch) -> dict[str, str]:
+    """The columns `noise` and `snr_db`, and in `note` T and the true SNR of each noisy modality."""
+    schedulers = set(condition.noise.values())
+    if not schedulers:
+        return {"noise": "", "snr_db": ""}
+    levels = {m: s.level(batch.variance[m]) for m, s in condition.noise.items()}
+    note = ", ".join(f"{LETTERS[m]}: T={level.steps}, {level.true_db:.2f} dB" for m, level in levels.items())
+    wanted = {f"{s.snr_db:g}" for s in schedulers if s.snr_db is not None}
+    return {"noise": "+".join(sorted({kind_name(s.kind) for s in schedulers})),
+            "snr_db": wanted.pop() if len(wanted) == 1 else "", "note": note}
+
+
+def cross_validate(
+    recipes: Sequence[Recipe],
+    paper: str,
+    profile: str = "paper",
+    jobs: int = 1,
+    device: str = "cpu",
+    progress: bool = True,
+    again: bool = False,
+) -> pd.DataFrame:
+    """Run what the ledger lacks of these recipes and return all their rows.
+
+    Each recipe is a unit: its rows are appended together when it is done, so an interrupted run loses at most the units
+    under way and a second run computes only what is missing. `again` computes every recipe and writes nothing.
+    `jobs` processes share the cores. Rows measured on other data than the corpus now holds do not count as done.
+    """
+    path = ledger(paper, profile)
+    fingerprints = {r.corpus: load(r.corpus, **r.corpus_options).fingerprint for r in recipes}
+    done = set() if again else finished(path)
+    todo = [r for r in recipes if (r.key, fingerprints[r.corpus]) not in done]
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    run = functools.partial(run_recipe, paper=paper, profile=profile, device=device, threads=threads, commit=commit())
+    units = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
+        joblib.delayed(run)(recipe, write=not again) for recipe in todo
+    )
+    start, fresh = time.perf_counter(), []
+    for count, rows in enumerate(units, 1):
+        fresh += rows
+        if progress:
+            left = (time.perf_counter() - start) / count * (len(todo) - count)
+            print(f"{count}/{len(todo)}  {rows[0].system} on {rows[0].dataset}, trained {rows[0].train}, fold {rows[0].fold}, "
+                  f"seed {rows[0].seed}: {rows[0].seconds:.0f} s  (about {left / 60:.0f} min left)", file=sys.stderr, flush=True)
+    if again:
+        return pd.DataFrame([row.__dict__ for row in fresh])
+    rows = read(path)
+    wanted = pd.MultiIndex.from_tuples([(r.key, fingerprints[r.corpus]) for r in recipes])
+    return rows[pd.MultiIndex.from_frame(rows[["key", "fingerprint"]]).isin(wanted)].reset_index(drop=True)
+
+
+def finished(path) -> set[tuple[str, str]]:
+    rows = read(path)
+    return set(zip(rows["key"], rows["fingerprint"], strict=True))
+
+
+def run_recipe(
+    recipe: Recipe, paper: str, profile: str, device: str, threads: int, commit: str, write: bool = True
+) -> list[Row]:
+    """Train and evaluate one recipe, and append its rows to the ledger."""
+    torch.set_num_threads(threads)
+    start = time.perf_counter()
+    corpus = load(recipe.corpus, **recipe.corpus_options)
+    train, valid, test = (part.to(device) for part in corpus.fold(recipe.fold))
+    seed = f"{recipe.system.__name__}, fold {recipe.fold}, seed {recipe.seed}"
+    with seeded(seed, "initial weights"):
+        system = recipe.system(corpus.dims, corpus.classes, **recipe.options).to(device)
+    for _ in fit(system, train, valid, recipe.train, recipe.budget, seed=seed):
+        pass
+    rows = evaluate(system, test, recipe.test)
+    about = dict(
+        paper=paper, table="measured", system=recipe.name, train=describe_train(recipe, train), fold=recipe.fold,
+        seed=recipe.seed, profile=profile, key=recipe.key, commit=commit, device=device_name(device),
+        seconds=round(time.perf_counter() - start, 1), fingerprint=corpus.fingerprint,
+    )
+    rows = [replace(row, **about) for row in rows]
+    if write:
+        append(ledger(paper, profile), rows, describe(recipe))
+    return rows
+
+
+def describe_train(recipe: Recipe, train: Batch) -> str:
+    """The training conditions in a few words: `clean`, `gaussian -10 dB`, `all noisy, impulse -40 dB`."""
+    about = [describe_noise(c, train) for c in recipe.train]
+    noises = dict.fromkeys(f"{a['noise']} {a['snr_db']} dB" if a["noise"] else "clean" for a in about)
+    headers = {c.header(train.modalities) for c in recipe.train}
+    return ("all noisy, " if headers == {"none"} else "") + " or ".join(noises)
+
+
+def device_name(device: str) -> str:
+    return torch.cuda.get_device_name(device) if str(device).startswith("cuda") else "cpu"
+
+
+@functools.lru_cache
+def commit() -> str:
+    """The commit that is checked out, with a + when the library differs from it, or `unknown` outside version control."""
+    try:
+        git = lambda *words: subprocess.run(  # noqa: E731
+            ["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+        return git("rev-parse", "--short=10", "HEAD") + ("+" if git("status", "--porcelain", "--", "src") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

@@ -1,0 +1,1 @@
+"""Equations with two or more users: encoders, attention, Gaussians, moments."""

@@ -1,0 +1,58 @@
+"""Transformer encoder over the tokens of one row. Rows of a batch never attend to each other."""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention (Vaswani et al. 2017). Over a single token the softmax is 1 whatever the scores, so
+    attention is the linear map W_o W_v; queries and keys are then not computed."""
+
+    def __init__(self, width: int, heads: int, dropout: float = 0.1):
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"{heads} heads were asked for a width of {width}: the width must be a multiple of the heads")
+        self.heads, self.dropout = heads, dropout
+        self.query_key = nn.Linear(width, 2 * width)
+        self.value = nn.Linear(width, width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Float[Tensor, "batch token width"]) -> Float[Tensor, "batch token width"]:
+        value = self.value(x)
+        if x.shape[1] == 1:
+            return self.out(value)
+        split = "b t (h d) -> b h t d"
+        query, key = (rearrange(part, split, h=self.heads) for part in self.query_key(x).chunk(2, dim=-1))
+        mixed = nn.functional.scaled_dot_product_attention(
+            query, key, rearrange(value, split, h=self.heads), dropout_p=self.dropout if self.training else 0.0
+        )
+        return self.out(rearrange(mixed, "b h t d -> b t (h d)"))
+
+
+class TransformerEncoder(nn.Module):
+    """Post-norm encoder layers with ReLU. The same function as torch's `nn.TransformerEncoder` (a test compares them)."""
+
+    def __init__(self, width: int, heads: int, layers: int, hidden: int, dropout: float = 0.1):
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.ModuleDict({
+                "attention": SelfAttention(width, heads, dropout),
+                "norm1": nn.LayerNorm(width),
+                "feedforward": nn.Sequential(
+                    nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, width)
+                ),
+                "norm2": nn.LayerNorm(width),
+            })
+            for _ in range(layers)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Float[Tensor, "batch token width"]) -> Float[Tensor, "batch token width"]:
+        for layer in self.layers:
+            x = layer["norm1"](x + self.dropout(layer["attention"](x)))
+            x = layer["norm2"](x + self.dropout(layer["feedforward"](x)))
+        return x

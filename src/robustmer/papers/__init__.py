@@ -1,0 +1,25 @@
+"""One file a paper: its tables as lists of recipes. From a row's key back to the recipe that produced it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from robustmer.papers import nmer
+from robustmer.recipe import Recipe
+
+PAPERS = {"nmer": nmer}
+
+
+@lru_cache
+def keys(paper: str, profile: str) -> dict[str, Recipe]:
+    """key -> recipe, for all corpora of a paper in one profile."""
+    return {recipe.key: recipe for recipe in PAPERS[paper].recipes(profile)}
+
+
+def find(key: str) -> tuple[str, str, Recipe]:
+    """The paper, the profile and the recipe of a key. Raises LookupError if no recipe has it."""
+    for paper, module in PAPERS.items():
+        for profile in module.PROFILES:
+            if key in keys(paper, profile):
+                return paper, profile, keys(paper, profile)[key]
+    raise LookupError(f"no recipe has the key {key!r}; keys are the ten hex digits in the column `key` of results/measured")

@@ -1,0 +1,78 @@
+"""Learning Noise-Robust Joint Representation for Multimodal Emotion Recognition under Incomplete Data Scenarios.
+
+Table 2 and Table 3: MEN trained on clean data, NMER trained under the incomplete conditions of one noise and level, all
+tested under every condition. Expected on IEMOCAP (published): NMER 0.76 WA at -10 dB, 0.71 at -40 dB, Gaussian.
+Logistic regression, clean and noisy, stands beside them as the simple baseline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from robustmer.conditions import CLEAN, Condition, everything, incomplete
+from robustmer.corpora import CORPORA
+from robustmer.noise import Gaussian, Impulse, Kind, NoiseScheduler
+from robustmer.recipe import Recipe
+from robustmer.systems import MEN, NMER, LogReg
+from robustmer.train import Budget
+
+LEVELS_DB = (-10.0, -20.0, -30.0, -40.0)
+NOISES: dict[str, Kind] = {"gaussian": Gaussian(), "impulse": Impulse(p=0.3)}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much of the paper's protocol is run. `folds` and `seeds` are the numbers used, `size` that of `synthetic`."""
+
+    budget: Budget
+    seeds: dict[str, int]
+    folds: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    size: str = "quick"
+    levels_db: tuple[float, ...] = LEVELS_DB
+
+
+# 60 epochs as in the paper (3.3), but at least 600 steps: 60 epochs of RAVDESS's 240 training rows are 120. On its
+# validation speakers (folds 0 to 2, -10 and -40 dB) NMER is best between steps 200 and 400 of a 400-step training and
+# MEN earlier; 600 leaves a margin. The same budget holds for every system.
+PAPER_BUDGET = Budget(epochs=60, min_steps=600, checks=20)
+
+PROFILES = {
+    "smoke": Profile(Budget(epochs=1, max_steps=3, checks=1), seeds={"synthetic": 1, "ravdess_av": 1, "mosi_bclstm": 1},
+                     folds={"synthetic": (0,), "ravdess_av": (0,)}, size="smoke", levels_db=(-10.0,)),
+    "quick": Profile(Budget(epochs=10, min_steps=80, max_steps=80, checks=8),
+                     seeds={"synthetic": 1, "ravdess_av": 1, "mosi_bclstm": 1},
+                     folds={"synthetic": (0, 5), "ravdess_av": (0, 3)}, levels_db=(-10.0, -40.0)),
+    "paper": Profile(PAPER_BUDGET, seeds={"synthetic": 3, "ravdess_av": 3, "mosi_bclstm": 5},
+                     folds={"synthetic": tuple(range(10)), "ravdess_av": tuple(range(6))}, size="paper"),
+}
+
+
+def every_condition(modalities: Sequence[str], scheduler: NoiseScheduler) -> tuple[Condition, ...]:
+    """The incomplete conditions and the all-noisy one: six and one for three modalities, two and one for two."""
+    return (*incomplete(modalities, scheduler), everything(modalities, scheduler))
+
+
+def recipes(profile: str = "paper", corpora: Sequence[str] | None = None) -> list[Recipe]:
+    """Every training behind Tables 2 and 3, on these corpora (all three, if not given)."""
+    if profile not in PROFILES:
+        raise LookupError(f"no profile {profile!r}; there are {', '.join(PROFILES)}")
+    return [r for corpus in corpora or PROFILES[profile].seeds for r in table_2(profile, corpus)]
+
+
+def table_2(profile: str, corpus: str) -> Iterator[Recipe]:
+    p = PROFILES[profile]
+    modalities = tuple(CORPORA[corpus].ABOUT.modalities)
+    options = {"size": p.size} if corpus == "synthetic" else {}
+    levels = [NoiseScheduler(kind, snr_db=level) for kind in NOISES.values() for level in p.levels_db]
+    all_tests = (CLEAN, *(c for s in levels for c in every_condition(modalities, s)))
+    for seed in range(p.seeds[corpus]):
+        for fold in p.folds.get(corpus, (0,)):
+            same = dict(corpus=corpus, fold=fold, seed=seed, budget=p.budget, corpus_options=options)
+            for system in (LogReg, MEN):
+                yield Recipe(system, train=(CLEAN,), test=all_tests, **same)
+            for scheduler in levels:
+                tests = (CLEAN, *every_condition(modalities, scheduler))
+                for system in (LogReg, NMER):
+                    yield Recipe(system, train=incomplete(modalities, scheduler), test=tests, **same,
+                                 name="LogReg, noisy training" if system is LogReg else "")

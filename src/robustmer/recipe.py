@@ -1,0 +1,99 @@
+"""Recipe: everything that decides a training and its evaluation, and the short key that names it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from robustmer.conditions import Condition
+from robustmer.corpora import CORPORA
+from robustmer.systems import System
+from robustmer.train import Budget
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Train `system` on one fold of `corpus` under the `train` conditions, then evaluate it under each `test` condition.
+
+    `options` go to the system, `corpus_options` to the corpus's loader. `name` is the system's spelling in tables and
+    not part of the key.
+    """
+
+    system: type[System]
+    corpus: str
+    train: tuple[Condition, ...]
+    test: tuple[Condition, ...]
+    fold: int = 0
+    seed: int = 0
+    budget: Budget = Budget()
+    options: Mapping[str, object] = field(default_factory=dict)
+    corpus_options: Mapping[str, object] = field(default_factory=dict)
+    name: str = ""
+
+    def __post_init__(self):
+        known_options(self.system.__init__, self.options, f"system {self.system.__name__}")
+        if self.corpus in CORPORA:
+            known_options(CORPORA[self.corpus].load, self.corpus_options, f"corpus {self.corpus}")
+        if not self.name:
+            object.__setattr__(self, "name", self.system.__name__)
+
+    @property
+    def key(self) -> str:
+        """First ten hex digits of the sha256 of the whole description: a changed default is another key."""
+        return hashlib.sha256(json.dumps(describe(self), sort_keys=True).encode()).hexdigest()[:10]
+
+
+def known_options(function, options: Mapping[str, object], what: str) -> None:
+    known = [name for name in inspect.signature(function).parameters if name not in ("self", "dims", "classes", "folder")]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise TypeError(f"{what} has no option {', '.join(unknown)}; it has {', '.join(known) or 'none'}")
+
+
+def describe(recipe: Recipe) -> dict:
+    """The recipe as JSON types, with every default written out. The system's name is that of its class."""
+    return {
+        "system": recipe.system.__name__,
+        "options": with_defaults(recipe.system.__init__, recipe.options, skip=("self", "dims", "classes")),
+        "corpus": recipe.corpus,
+        "corpus_options": with_defaults(CORPORA[recipe.corpus].load, recipe.corpus_options, skip=("folder",)),
+        "train": describe_conditions(recipe.train),
+        "test": describe_conditions(recipe.test),
+        "fold": recipe.fold,
+        "seed": recipe.seed,
+        "budget": dataclasses.asdict(recipe.budget),
+    }
+
+
+def with_defaults(function, options: Mapping[str, object], skip: tuple[str, ...]) -> dict:
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name not in skip and parameter.default is not parameter.empty
+    }
+    return json.loads(json.dumps(defaults | dict(options)))
+
+
+def describe_conditions(conditions: tuple[Condition, ...]) -> dict:
+    """Schedulers once, then each condition as its modalities with the scheduler's number, to keep recipes readable."""
+    schedulers = list(dict.fromkeys(s for c in conditions for s in c.noise.values()))
+    number = {s: i for i, s in enumerate(schedulers)}
+    rows = []
+    for c in conditions:
+        parts = [f"{m}:{number[s]}" for m, s in c.noise.items()]
+        if c.seen is not None:
+            parts.append(f"seen={'+'.join(c.seen)}")
+        rows.append(" ".join(parts) or "clean")
+    return {"schedulers": [describe_scheduler(s) for s in schedulers], "conditions": rows}
+
+
+def describe_scheduler(scheduler) -> str:
+    """The scheduler in words; a user's function is named with a hash of its source, so that an edit is another key."""
+    text = str(scheduler)
+    if not dataclasses.is_dataclass(scheduler.kind):
+        text += " source " + hashlib.sha256(inspect.getsource(scheduler.kind).encode()).hexdigest()[:10]
+    return text + (f" tolerance {scheduler.tolerance_db}" if scheduler.tolerance_db != 1.0 else "")

@@ -1,0 +1,116 @@
+"""What a system is: a module with `forward(seen) -> logits` and `stages()`, the objectives that train it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from robustmer.batch import Batch
+
+
+@dataclass(frozen=True)
+class Objective:
+    """`loss(clean, seen)` gives named, weighted terms, whose sum teaches `params`."""
+
+    loss: Callable[[Batch, Batch], Mapping[str, Tensor]]
+    params: Iterable[nn.Parameter]
+    lr: float = 2e-4
+    weight_decay: float = 0.01  # AdamW's own default; NMER 3.3 names AdamW and no decay
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One part of a training. Its objectives step in turn on every batch; one objective is the usual case, two a GAN.
+
+    `logits` is what is scored on the validation part (the system itself, if not given). A `clean` stage trains and is
+    scored on clean data whatever the training condition. `share` scales the budget of the recipe for this stage.
+    """
+
+    name: str
+    objectives: Mapping[str, Objective]
+    logits: Callable[[Batch], Tensor] | None = None
+    clean: bool = False
+    share: float = 1.0
+
+
+class System(nn.Module):
+    """Base of all systems. It remembers the arguments it was made with, in `settings`, so that it can be saved whole.
+
+    A subclass takes `dims` (modality -> width) and `classes` (their names) first, then options with defaults.
+    """
+
+    settings: dict
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        make = cls.__init__
+
+        @functools.wraps(make)
+        def recording(self, *args, **options):
+            bound = inspect.signature(make).bind(self, *args, **options)
+            bound.apply_defaults()
+            make(self, *args, **options)
+            if type(self) is cls:
+                self.settings = {name: value for name, value in bound.arguments.items() if name != "self"}
+
+        cls.__init__ = recording
+
+    def forward(self, seen: Batch) -> Float[Tensor, "batch class"]:
+        raise NotImplementedError(f"{type(self).__name__} must define forward(seen) -> logits")
+
+    def stages(self) -> Iterator[Stage]:
+        raise NotImplementedError(f"{type(self).__name__} must define stages(), its objectives in order")
+
+    @torch.no_grad()
+    def predict(self, seen: Batch, batch_size: int = 512) -> Float[Tensor, "batch class"]:
+        """Logits in evaluation mode, a part at a time; the mode is put back afterwards."""
+        return in_parts(self, self, seen, batch_size)
+
+    def save(self, path: str | Path) -> None:
+        """Weights and settings as one safetensors file."""
+        about = {"system": type(self).__name__, "settings": json.dumps(self.settings)}
+        save_file({name: t.contiguous() for name, t in self.state_dict().items()}, path, metadata=about)
+
+
+def in_parts(system: System, logits: Callable[[Batch], Tensor], seen: Batch, batch_size: int = 512) -> Tensor:
+    training = system.training
+    system.eval()
+    try:
+        return torch.cat([logits(seen[start : start + batch_size]) for start in range(0, len(seen), batch_size)])
+    finally:
+        system.train(training)
+
+
+def load_system(path: str | Path, systems: Mapping[str, type[System]] | None = None) -> System:
+    """A system saved by `System.save`, in evaluation mode. Nothing in the file is executed.
+
+    `systems` maps names to classes and defaults to those of the library; give your own class here. Raises ValueError
+    for a file that is no saved system, or of a class that is not known.
+    """
+    if systems is None:
+        from robustmer.systems import SYSTEMS as systems
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}
+        settings = json.loads(about["settings"])
+        name = about["system"]
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{path} is not a saved system ({error}); give a file that System.save wrote") from error
+    if name not in systems:
+        raise ValueError(f"{path} holds a {name}; the known systems are {', '.join(systems)}. Pass systems={{{name!r}: ...}}")
+    system = systems[name](**settings)
+    system.load_state_dict(state)
+    return system.eval()

@@ -1,0 +1,174 @@
+"""Laws of the noise: section 2.2 of NMER, measured."""
+
+import math
+
+import laws
+import pytest
+import torch
+from scipy import stats
+
+from robustmer.batch import MODALITIES
+from robustmer.conditions import CLEAN, Condition, corrupt, everything, incomplete
+from robustmer.noise import (
+    Gaussian, Impulse, Linear, NoiseScheduler, ScaledLinear, add_noise, alpha_bar, draw, iterate_noise, kind_power,
+    snr_db, steps_for, stream,
+)  # fmt: skip
+
+
+def power_db(signal, noise):
+    return 10 * math.log10(float(signal.double().var()) / float(noise.double().square().mean()))
+
+
+@pytest.mark.parametrize("variance", [0.03, 1.0, 7.0, 150.8])
+@pytest.mark.parametrize("kind", [Gaussian(), Impulse(0.3), Impulse(1.0)], ids=str)
+@pytest.mark.parametrize("level", [-10, -25, -40])
+def test_measured_snr_is_that_of_equation_5(kind, variance, level):
+    x = math.sqrt(variance) * torch.randn(64, 50, 40, generator=stream("x"))
+    scheduler = NoiseScheduler(kind, snr_db=level)
+    reached = scheduler.level(variance)
+    noisy = scheduler(x, torch.ones(64, 50, dtype=torch.bool), variance, stream("noise"))
+    signal = math.sqrt(reached.alpha_bar) * x
+    assert abs(power_db(signal, noisy - signal) - reached.true_db) < 0.1
+    assert abs(reached.nominal_db - level) < 0.6
+    assert abs(reached.true_db - reached.nominal_db + 10 * math.log10(kind.power)) < 1e-9
+
+
+def test_the_papers_steps_for_minus_10_db():
+    """NMER 2.2.3: T = 140, 60, 5; the variances that need them are those of audit reading 1, linear over T steps."""
+    for steps, variance in ((140, 150.8), (60, 2.204), (5, 0.03002)):
+        assert steps_for(-10, variance) == steps
+        assert abs(snr_db(alpha_bar(Linear().betas(steps)), variance) + 10) < 0.01
+    for steps, variance in ((140, 21.1), (60, 0.903), (5, 0.0233)):
+        assert steps_for(-10, variance, ScaledLinear()) == steps
+
+
+def test_steps_at_unit_variance():
+    assert [steps_for(level, 1.0) for level in (-10, -20, -30, -40)] == [46, 88, 132, 176]
+
+
+def test_impulse_noise_is_5_23_db_better_than_nominal():
+    level = NoiseScheduler(Impulse(0.3), snr_db=-10).level(1.0)
+    assert round(level.true_db - level.nominal_db, 2) == 5.23
+    assert abs(kind_power(Impulse(0.3)) - 0.3) < 1e-12
+
+
+def test_betas_run_from_0_001_to_0_1_over_exactly_T_steps_and_agree_with_an_independent_product():
+    import numpy as np
+
+    for steps in (1, 2, 5, 46, 140):
+        betas = Linear().betas(steps)
+        assert len(betas) == steps and betas[0] == 0.001 and (steps == 1 or betas[-1] == 0.1)
+        theirs = np.exp(np.log1p(-np.linspace(0.001, 0.1, steps)).sum())
+        assert abs(alpha_bar(betas) - theirs) < 1e-12
+        theirs = np.exp(np.log1p(-np.linspace(0.001**0.5, 0.1**0.5, steps) ** 2).sum())
+        assert abs(alpha_bar(ScaledLinear().betas(steps)) - theirs) < 1e-12
+
+
+def test_the_closed_form_has_the_distribution_of_algorithm_1():
+    x = torch.full((1, 1, 40_000), 1.7)
+    betas = Linear().betas(46)
+    kept = alpha_bar(betas)
+    iterated = iterate_noise(x, betas, Gaussian(), stream("iterate")).flatten()
+    direct = add_noise(x, draw(Gaussian(), (1, 1, 40_000), stream("direct")), kept).flatten()
+    assert stats.ks_2samp(iterated.numpy(), direct.numpy()).pvalue > 0.001
+    assert stats.kstest(iterated.numpy(), "norm", (math.sqrt(kept) * 1.7, math.sqrt(1 - kept))).pvalue > 0.001
+
+
+def test_iterated_impulses_have_the_closed_forms_moments_but_not_its_shape():
+    x = torch.zeros(1, 1, 40_000)
+    betas = Linear().betas(46)
+    iterated = iterate_noise(x, betas, Impulse(0.3), stream("iterate")).flatten()
+    direct = add_noise(x, draw(Impulse(0.3), (1, 1, 40_000), stream("direct")), alpha_bar(betas)).flatten()
+    assert abs(float(iterated.var() / direct.var()) - 1) < 0.03
+    assert len(direct.unique()) == 3 and len(iterated.unique()) > 1000
+
+
+def test_impulses_are_plus_or_minus_one_in_a_share_p():
+    noise = draw(Impulse(0.3), (1000, 1000), stream("impulse"))
+    assert set(noise.unique().tolist()) == {-1.0, 0.0, 1.0}
+    assert abs(float((noise != 0).float().mean()) - 0.3) < 0.003 and abs(float(noise.mean())) < 0.002
+
+
+@pytest.mark.parametrize("shape", laws.SHAPES)
+def test_clean_modalities_are_untouched_bit_for_bit_and_padding_stays_silent(shape):
+    batch = laws.small_batch(*laws.SHAPES[shape])
+    scheduler = NoiseScheduler(Gaussian(), snr_db=-20)
+    for condition in (*incomplete(batch.modalities, scheduler), everything(batch.modalities, scheduler)):
+        seen = corrupt(batch, condition, stream("seen"))
+        for m in batch.modalities:
+            assert torch.equal(seen.x[m], batch.x[m]) == (m not in condition.noise)
+            assert not seen.x[m][~batch.real[m]].any()
+
+
+def test_the_same_stream_gives_the_same_noise_and_another_gives_another():
+    batch = laws.small_batch(*laws.SHAPES["three sequences"])
+    condition = everything(MODALITIES, NoiseScheduler(Impulse(), snr_db=-10))
+    first, again, other = (corrupt(batch, condition, stream("noise", i)) for i in (0, 0, 1))
+    assert all(torch.equal(first.x[m], again.x[m]) for m in MODALITIES)
+    assert not any(torch.equal(first.x[m], other.x[m]) for m in MODALITIES)
+
+
+def test_the_conditions_of_the_paper_and_how_they_shrink():
+    scheduler = NoiseScheduler(snr_db=-10)
+    headers = lambda ms: [c.header(ms) for c in (*incomplete(ms, scheduler), everything(ms, scheduler), CLEAN)]  # noqa: E731
+    assert headers(MODALITIES) == ["a", "v", "l", "a,v", "a,l", "v,l", "none", "clean"]
+    assert headers(("audio", "visual")) == ["a", "v", "none", "clean"]
+    assert headers(("audio",)) == ["none", "clean"]
+
+
+def test_each_row_draws_one_condition():
+    batch = laws.small_batch(*laws.SHAPES["three vectors"], rows=600)
+    conditions = incomplete(MODALITIES, NoiseScheduler(snr_db=-10))
+    seen = corrupt(batch, conditions, stream("draw"))
+    clean = torch.stack([(seen.x[m] == batch.x[m]).all(dim=(1, 2)) for m in MODALITIES], dim=1).tolist()
+    counts = [clean.count([m not in c.noise for m in MODALITIES]) for c in conditions]
+    assert sum(counts) == 600 and min(counts) > 60
+
+
+def test_absence_is_a_mask():
+    batch = laws.small_batch(*laws.SHAPES["three sequences"])
+    seen = corrupt(batch, Condition(seen=("visual",)), stream("absent"))
+    assert not seen.present["audio"].any() and not seen.present["text"].any() and seen.present["visual"].all()
+    assert torch.equal(seen.x["visual"], batch.x["visual"]) and Condition(seen=("visual",)).header(MODALITIES) == "v"
+
+
+def test_a_users_noise_is_any_function_that_returns_a_tensor():
+    def hum(shape, generator):
+        return torch.sin(torch.arange(shape[1]) / 3)[None, :, None].expand(shape)
+
+    scheduler = NoiseScheduler(hum, steps=20)
+    batch = laws.small_batch(*laws.SHAPES["three sequences"])
+    seen = corrupt(batch, Condition(noise={"audio": scheduler}), stream("hum"))
+    assert not torch.equal(seen.x["audio"], batch.x["audio"])
+    assert abs(kind_power(hum) - 0.5) < 0.01
+    with pytest.raises(ValueError, match=r"'short'.*\(4, 3, 2\).*\(4, 3\)"):
+        def short(shape, generator):
+            return torch.zeros(shape[:2])
+
+        NoiseScheduler(short, steps=5)(torch.zeros(4, 3, 2), torch.ones(4, 3, dtype=torch.bool), 1.0, stream("x"))
+
+
+@pytest.mark.parametrize("make, said", [
+    (lambda: NoiseScheduler(steps=0), "greater than zero"),
+    (lambda: NoiseScheduler(), "exactly one"),
+    (lambda: NoiseScheduler(snr_db=-10, steps=5), "exactly one"),
+    (lambda: NoiseScheduler(snr_db=math.nan), "finite"),
+    (lambda: NoiseScheduler("gaussian", snr_db=-10), "callable"),
+    (lambda: Impulse(0), "share of noisy values"),
+    (lambda: NoiseScheduler(snr_db=0).level(0.03), r"0 dB is out of reach.*T=1: 14.8 dB.*T=2: -5.7"),
+    (lambda: NoiseScheduler(snr_db=60).level(1.0), "60 dB is out of reach.*T=1: 30.0 dB"),
+    (lambda: NoiseScheduler(snr_db=-500).level(1.0), "out of reach"),
+    (lambda: NoiseScheduler(snr_db=-10).level(0.0), "no signal"),
+    (lambda: Condition(noise={"smell": NoiseScheduler(snr_db=-10)}), "'smell'.*audio, visual, text"),
+    (lambda: Condition(seen=()), "something must be seen"),
+    (lambda: Condition(seen=("text",), noise={"audio": NoiseScheduler(snr_db=-10)}), "cannot be noisy"),
+    (lambda: corrupt(laws.small_batch({"audio": 2}, 1), Condition(seen=("text",)), stream("x")), "no text in laws: it has audio"),
+])  # fmt: skip
+def test_what_cannot_be_done_is_said_in_one_clear_error(make, said):
+    with pytest.raises((ValueError, TypeError), match=said):
+        make()
+
+
+def test_the_caller_may_take_the_nearest_level():
+    level = NoiseScheduler(snr_db=0, tolerance_db=None).level(0.03)
+    assert level.steps == 2 and round(level.nominal_db, 1) == -5.7

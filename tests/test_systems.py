@@ -1,0 +1,169 @@
+"""Every system keeps every law on every shape; sizes are those that the papers imply; known designs agree."""
+
+import inspect
+
+import laws
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+
+from robustmer.conditions import CLEAN, Condition, corrupt
+from robustmer.nn.attention import TransformerEncoder
+from robustmer.nn.encoders import Encoders
+from robustmer.nn.gaussians import central_moment_discrepancy, kl_to_standard, sample
+from robustmer.noise import NoiseScheduler, stream
+from robustmer.systems import MEN, NMER, SYSTEMS, LogReg, load_system
+from robustmer.train import Budget, Diverged, fit
+
+IEMOCAP = {"audio": 130, "visual": 342, "text": 1024}
+FOUR = ("happy", "angry", "sad", "neutral")
+
+
+class ByModality(NMER):
+    """NMER with one token a modality, so that the option keeps the laws too."""
+
+    def __init__(self, dims, classes, tokens="modality"):
+        super().__init__(dims, classes, tokens=tokens)
+
+
+ALL = {**SYSTEMS, "NMER, a token a modality": ByModality}
+
+
+@pytest.mark.parametrize("shape", laws.SHAPES)
+@pytest.mark.parametrize("law", laws.LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("name", ALL)
+def test_law(name, law, shape):
+    law(ALL[name], *laws.SHAPES[shape])
+
+
+def parameters(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+def test_men_has_the_size_of_mmins_code():
+    assert parameters(MEN(IEMOCAP, FOUR)) == 2_063_620
+
+
+def test_nmer_has_the_widths_of_section_3_3():
+    system = NMER(IEMOCAP, FOUR)
+    assert system.transformer.layers[0]["norm1"].normalized_shape == (768,)
+    assert len(system.transformer.layers) == 5 and system.transformer.layers[0]["attention"].heads == 16
+    assert [layer.out_features for layer in system.decoder if isinstance(layer, nn.Linear)] == [128, 256, 384]
+    assert [layer.out_features for layer in system.classifier if isinstance(layer, nn.Linear)] == [384, 128, 4]
+    assert parameters(system.transformer) == 12_814_720  # the size of the released code's transformer
+    assert parameters(system.encoders.shared) == 33_024
+    assert parameters(NMER({"audio": 130, "visual": 342}, FOUR).transformer) < 12_814_720
+
+
+@pytest.mark.parametrize("tokens", [1, 4])
+def test_our_transformer_is_torchs(tokens):
+    torch.manual_seed(0)
+    ours = TransformerEncoder(24, heads=4, layers=2, hidden=10, dropout=0.0)
+    theirs = nn.TransformerEncoder(nn.TransformerEncoderLayer(24, 4, 10, 0.0, batch_first=True), 2)
+    for mine, other in zip(ours.layers, theirs.layers, strict=True):
+        attention = mine["attention"]
+        with torch.no_grad():
+            other.self_attn.in_proj_weight.copy_(torch.cat([attention.query_key.weight, attention.value.weight]))
+            other.self_attn.in_proj_bias.copy_(torch.cat([attention.query_key.bias, attention.value.bias]))
+            other.self_attn.out_proj.load_state_dict(attention.out.state_dict())
+            other.linear1.load_state_dict(mine["feedforward"][0].state_dict())
+            other.linear2.load_state_dict(mine["feedforward"][3].state_dict())
+    x = torch.randn(3, tokens, 24)
+    torch.testing.assert_close(ours.train()(x), theirs.train()(x))
+
+
+def test_kl_agrees_with_torch():
+    mu, logvar = torch.randn(5, 7), torch.randn(5, 7)
+    normal = torch.distributions.Normal
+    theirs = torch.distributions.kl_divergence(normal(mu, (0.5 * logvar).exp()), normal(0.0, 1.0))
+    torch.testing.assert_close(kl_to_standard(mu, logvar), theirs)
+
+
+def test_samples_have_the_posteriors_moments():
+    torch.manual_seed(0)
+    z = sample(torch.full((200_000, 1), 2.0), torch.full((200_000, 1), np.log(9.0)))
+    assert abs(float(z.mean()) - 2) < 0.05 and abs(float(z.std()) - 3) < 0.05
+
+
+def test_central_moments_are_zero_for_equal_samples_and_see_a_shift():
+    torch.manual_seed(0)
+    x = torch.randn(500, 3)
+    assert float(central_moment_discrepancy(x, x.flip(0))) < 1e-5
+    torch.testing.assert_close(central_moment_discrepancy(x, x + torch.tensor([3.0, 4.0, 0.0])), torch.tensor(5.0), atol=1e-3, rtol=0)
+
+
+def test_a_sentence_of_one_token_is_enough_for_the_text_encoder():
+    encoders = Encoders({"text": 6}).eval()
+    batch = laws.small_batch({"text": 6}, longest=1, rows=3)
+    assert torch.isfinite(encoders(batch)).all()
+
+
+def test_logistic_regression_is_scikit_learns():
+    batch = laws.small_batch({"audio": 4, "visual": 3}, longest=1, rows=60)
+    system = LogReg(batch.dims, laws.CLASSES, l2=0.05)
+    list(fit(system, batch, batch, CLEAN, Budget(epochs=0, min_steps=1500, batch_size=60, checks=1)))
+    x = torch.cat([batch.x["audio"][:, 0], batch.x["visual"][:, 0]], dim=1).numpy()
+    theirs = LogisticRegression(C=1 / (60 * 0.05), max_iter=2000, tol=1e-8).fit(x, batch.label.numpy())
+    ours = system.predict(batch).softmax(1).numpy()
+    np.testing.assert_allclose(ours, theirs.predict_proba(x), atol=2e-3)
+
+
+def test_nmers_latent_is_its_mean_at_test_and_a_sample_in_training():
+    dims, longest = laws.SHAPES["three sequences"]
+    system, batch = laws.make(NMER, dims), laws.small_batch(dims, longest)
+    out = system.eval().joint(batch)
+    assert torch.equal(out.z, out.mu)
+    out = system.train().joint(batch)
+    assert not torch.equal(out.z, out.mu)
+
+
+def test_nmers_targets_come_from_clean_data_and_the_frozen_teacher():
+    dims, longest = laws.SHAPES["three sequences"]
+    system, batch = laws.make(NMER, dims), laws.small_batch(dims, longest)
+    seen = corrupt(batch, Condition(noise={"audio": NoiseScheduler(snr_db=-10)}), stream("test"))
+    before = system.targets(batch)
+    system.joint_loss(batch, seen)["mse"].backward()
+    assert all(p.grad is None for p in system.teacher.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(before, system.train().targets(batch), strict=True))  # without dropout
+
+
+def test_nmers_losses_are_means_over_elements():
+    """Twice the rows, the same losses: neither the KL nor the squared error grows with the batch."""
+    dims, longest = laws.SHAPES["three vectors"]
+    system, batch = laws.make(NMER, dims).eval(), laws.small_batch(dims, longest)
+    once, twice = (system.joint_loss(b, b) for b in (batch, batch[[*range(12), *range(12)]]))
+    for term in once:
+        torch.testing.assert_close(once[term], twice[term])
+
+
+def test_an_unknown_reading_and_a_width_that_heads_do_not_divide_are_named():
+    with pytest.raises(ValueError, match='tokens=.*"one".*"modality"'):
+        NMER(IEMOCAP, FOUR, tokens="two")
+    with pytest.raises(ValueError, match="7 heads .* 768"):
+        NMER(IEMOCAP, FOUR, heads=7)
+
+
+def test_a_damaged_or_foreign_file_is_not_loaded(tmp_path):
+    (tmp_path / "x.safetensors").write_bytes(b"not weights at all")
+    with pytest.raises(ValueError, match="not a saved system"):
+        load_system(tmp_path / "x.safetensors")
+    MEN({"audio": 2}, FOUR).save(tmp_path / "men.safetensors")
+    with pytest.raises(ValueError, match="holds a MEN; the known systems are NMER"):
+        load_system(tmp_path / "men.safetensors", {"NMER": NMER})
+    (tmp_path / "half.safetensors").write_bytes((tmp_path / "men.safetensors").read_bytes()[:-100])
+    with pytest.raises(ValueError, match="not a saved system"):
+        load_system(tmp_path / "half.safetensors")
+
+
+def test_a_loss_that_is_not_finite_stops_the_training_and_says_where():
+    batch = laws.small_batch({"audio": 3, "visual": 2}, longest=2)
+    batch = batch.replace(x=batch.x | {"audio": batch.x["audio"] * torch.inf})
+    with pytest.raises(Diverged, match="MEN, stage 'classify'.*not finite at step 1"):
+        list(fit(MEN(batch.dims, laws.CLASSES), batch, batch, CLEAN, Budget(epochs=0, min_steps=1, checks=1)))
+
+
+def test_fit_is_never_given_the_test_part():
+    assert list(inspect.signature(fit).parameters)[:4] == ["system", "train", "valid", "condition"]
+    assert "test" not in inspect.signature(fit).parameters
