@@ -55,8 +55,9 @@ def a_row_does_not_see_its_neighbours(system, dims, longest):
 def padding_does_not_change_a_prediction(system, dims, longest):
     made, batch = make(system, dims).eval(), small_batch(dims, longest)
     pad = torch.nn.functional.pad
-    padded = batch.replace(x={m: pad(x, (0, 0, 0, 4)) for m, x in batch.x.items()},
-                           real={m: pad(r, (0, 4)) for m, r in batch.real.items()})
+    padded = batch.replace(
+        x={m: pad(x, (0, 0, 0, 4)) for m, x in batch.x.items()}, real={m: pad(r, (0, 4)) for m, r in batch.real.items()}
+    )
     torch.testing.assert_close(made(batch), made(padded), atol=1e-5, rtol=1e-5)
 
 
@@ -109,7 +110,9 @@ def each_stage_trains_its_own_parameters_and_no_others(system, dims, longest):
             for name, p in made.named_parameters():
                 if id(p) in taught:
                     moved = not torch.equal(p, before[name])
-                    assert moved or p.grad is None or not p.grad.any(), f"{stage.name}: {name} has a gradient and stayed"
+                    assert moved or p.grad is None or not p.grad.any(), (
+                        f"{stage.name}: {name} has a gradient and stayed"
+                    )
                 else:
                     assert torch.equal(p, before[name]), f"{stage.name}: {name} is not its own and moved"
             assert any(not torch.equal(p, before[n]) for n, p in made.named_parameters()), f"{stage.name} moved nothing"

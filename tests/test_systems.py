@@ -91,7 +91,9 @@ def test_central_moments_are_zero_for_equal_samples_and_see_a_shift():
     torch.manual_seed(0)
     x = torch.randn(500, 3)
     assert float(central_moment_discrepancy(x, x.flip(0))) < 1e-5
-    torch.testing.assert_close(central_moment_discrepancy(x, x + torch.tensor([3.0, 4.0, 0.0])), torch.tensor(5.0), atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        central_moment_discrepancy(x, x + torch.tensor([3.0, 4.0, 0.0])), torch.tensor(5.0), atol=1e-3, rtol=0
+    )
 
 
 def test_a_sentence_of_one_token_is_enough_for_the_text_encoder():

@@ -136,5 +136,14 @@ def find_problems(sequences: Mapping[str, Sequence[np.ndarray]], id: Sequence[st
                 yield f"{m} of utterance {utterance!r} is {item.shape[1]} wide, but the first utterance is {width}"
             elif not np.isfinite(item).all():
                 frame, column = np.argwhere(~np.isfinite(item))[0]
-                yield (f"{m} of utterance {utterance!r} is not finite (frame {frame}, feature {column}: "
-                       f"{item[frame, column]}); repair or leave out the utterance")
+                yield (
+                    f"{m} of utterance {utterance!r} is not finite (frame {frame}, feature {column}: "
+                    f"{item[frame, column]}); repair or leave out the utterance"
+                )
+
+
+def mean_over_time(
+    x: Float[Tensor, "batch time dim"], real: Bool[Tensor, "batch time"]
+) -> Float[Tensor, "batch dim"]:
+    """Mean over the real frames; 0 for a row that has none."""
+    return (x * real[..., None]).sum(1) / real.sum(1, keepdim=True).clamp(min=1)

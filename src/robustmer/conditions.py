@@ -29,8 +29,10 @@ class Condition:
             if m not in MODALITIES:
                 raise ValueError(f"Condition names the modality {m!r}; the modalities are {', '.join(MODALITIES)}")
         if self.seen is not None and (not self.seen or set(self.noise) - set(self.seen)):
-            raise ValueError(f"Condition(seen={self.seen}) with noise on {sorted(self.noise)}: something must be seen, "
-                             "and what is absent cannot be noisy")
+            raise ValueError(
+                f"Condition(seen={self.seen}) with noise on {sorted(self.noise)}: something must be seen, "
+                "and what is absent cannot be noisy"
+            )
 
     def __str__(self) -> str:
         """The whole condition in words; it names the random stream of an evaluation."""
@@ -79,10 +81,14 @@ def corrupt(batch: Batch, conditions: Condition | Sequence[Condition], generator
     for condition in conditions:
         for m in [*condition.noise, *(condition.seen or ())]:
             if m not in batch.x:
-                raise ValueError(f"no {m} in {batch.name}: it has {', '.join(batch.modalities)}; leave {m} out of the Condition")
+                raise ValueError(
+                    f"no {m} in {batch.name}: it has {', '.join(batch.modalities)}; leave {m} out of the Condition"
+                )
     choice = torch.zeros(len(batch), dtype=torch.long, device=batch.device)
     if len(conditions) > 1:
-        choice = torch.randint(len(conditions), (len(batch),), generator=generator, device=generator.device).to(batch.device)
+        choice = torch.randint(len(conditions), (len(batch),), generator=generator, device=generator.device).to(
+            batch.device
+        )
     x, present = dict(batch.x), dict(batch.present)
     for m in batch.modalities:
         for scheduler in dict.fromkeys(c.noise[m] for c in conditions if m in c.noise):

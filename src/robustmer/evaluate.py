@@ -36,8 +36,16 @@ def evaluate(system: System, test: Batch, conditions: Sequence[Condition]) -> li
         guess = system.predict(seen).argmax(1)
         about = describe_noise(condition, test)
         rows += [
-            Row(paper="", table="", dataset=test.name.split("/")[0], system=type(system).__name__,
-                condition=condition.header(test.modalities), metric=metric, value=round(score(test.label, guess), 6), **about)
+            Row(
+                paper="",
+                table="",
+                dataset=test.name.split("/")[0],
+                system=type(system).__name__,
+                condition=condition.header(test.modalities),
+                metric=metric,
+                value=round(score(test.label, guess), 6),
+                **about,
+            )
             for metric, score in METRICS.items()
         ]
     return rows
@@ -51,8 +59,11 @@ def describe_noise(condition: Condition, batch: Batch) -> dict[str, str]:
     levels = {m: s.level(batch.variance[m]) for m, s in condition.noise.items()}
     note = ", ".join(f"{LETTERS[m]}: T={level.steps}, {level.true_db:.2f} dB" for m, level in levels.items())
     wanted = {f"{s.snr_db:g}" for s in schedulers if s.snr_db is not None}
-    return {"noise": "+".join(sorted({kind_name(s.kind) for s in schedulers})),
-            "snr_db": wanted.pop() if len(wanted) == 1 else "", "note": note}
+    return {
+        "noise": "+".join(sorted({kind_name(s.kind) for s in schedulers})),
+        "snr_db": wanted.pop() if len(wanted) == 1 else "",
+        "note": note,
+    }
 
 
 def cross_validate(
@@ -84,8 +95,13 @@ def cross_validate(
         fresh += rows
         if progress:
             left = (time.perf_counter() - start) / count * (len(todo) - count)
-            print(f"{count}/{len(todo)}  {rows[0].system} on {rows[0].dataset}, trained {rows[0].train}, fold {rows[0].fold}, "
-                  f"seed {rows[0].seed}: {rows[0].seconds:.0f} s  (about {left / 60:.0f} min left)", file=sys.stderr, flush=True)
+            print(
+                f"{count}/{len(todo)}  {rows[0].system} on {rows[0].dataset}, trained {rows[0].train}, "
+                f"fold {rows[0].fold}, "
+                f"seed {rows[0].seed}: {rows[0].seconds:.0f} s  (about {left / 60:.0f} min left)",
+                file=sys.stderr,
+                flush=True,
+            )
     if again:
         return pd.DataFrame([row.__dict__ for row in fresh])
     rows = read(path)
@@ -113,9 +129,18 @@ def run_recipe(
         pass
     rows = evaluate(system, test, recipe.test)
     about = dict(
-        paper=paper, table="measured", system=recipe.name, train=describe_train(recipe, train), fold=recipe.fold,
-        seed=recipe.seed, profile=profile, key=recipe.key, commit=commit, device=device_name(device),
-        seconds=round(time.perf_counter() - start, 1), fingerprint=corpus.fingerprint,
+        paper=paper,
+        table="measured",
+        system=recipe.name,
+        train=describe_train(recipe, train),
+        fold=recipe.fold,
+        seed=recipe.seed,
+        profile=profile,
+        key=recipe.key,
+        commit=commit,
+        device=device_name(device),
+        seconds=round(time.perf_counter() - start, 1),
+        fingerprint=corpus.fingerprint,
     )
     rows = [replace(row, **about) for row in rows]
     if write:
@@ -137,10 +162,11 @@ def device_name(device: str) -> str:
 
 @functools.lru_cache
 def commit() -> str:
-    """The commit that is checked out, with a + when the library differs from it, or `unknown` outside version control."""
+    """The commit that is checked out, with a + when the library differs from it; `unknown` outside version control."""
     try:
         git = lambda *words: subprocess.run(  # noqa: E731
-            ["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+            ["git", *words], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.strip()
         return git("rev-parse", "--short=10", "HEAD") + ("+" if git("status", "--porcelain", "--", "src") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

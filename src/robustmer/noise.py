@@ -86,8 +86,10 @@ def draw(kind: Kind, shape: tuple[int, ...], generator: torch.Generator) -> Tens
     noise = kind(shape, generator)
     if not isinstance(noise, Tensor) or noise.shape != torch.Size(shape):
         came = f"a tensor of shape {tuple(noise.shape)}" if isinstance(noise, Tensor) else type(noise).__name__
-        raise ValueError(f"noise {kind_name(kind)!r} was asked for a tensor of shape {tuple(shape)} and gave {came}; "
-                         "a kind is a callable (shape, generator) -> tensor of that shape")
+        raise ValueError(
+            f"noise {kind_name(kind)!r} was asked for a tensor of shape {tuple(shape)} and gave {came}; "
+            "a kind is a callable (shape, generator) -> tensor of that shape"
+        )
     return noise
 
 
@@ -138,7 +140,7 @@ def iterate_noise(
     x: Float[Tensor, "batch time dim"], betas: Float[Tensor, "steps"], kind: Kind, generator: torch.Generator
 ) -> Float[Tensor, "batch time dim"]:
     """NMER Algorithm 1, step by step. For Gaussian noise eq. 3 has the same distribution in one step; for other kinds
-    it has the same mean and variance but not the same shape: many small impulses add up to something like a Gaussian."""
+    it has the same mean and variance but another shape: many small impulses add up to something like a Gaussian."""
     for beta in betas.tolist():
         x = math.sqrt(1 - beta) * x + math.sqrt(beta) * draw(kind, tuple(x.shape), generator).to(x)
     return x
@@ -176,14 +178,18 @@ def steps_for(wanted_db: float, variance: float, schedule=Linear(), tolerance_db
     [46, 88, 132, 176]
     """
     if not (math.isfinite(variance) and variance > 0):
-        raise ValueError(f"an SNR of {wanted_db:g} dB was asked for features of variance {variance:g}: "
-                         "without a positive variance there is no signal; give T by `steps`, or other features")
+        raise ValueError(
+            f"an SNR of {wanted_db:g} dB was asked for features of variance {variance:g}: "
+            "without a positive variance there is no signal; give T by `steps`, or other features"
+        )
     levels = [snr_db(a, variance) for a in alpha_bars(schedule).tolist()]
     nearest = min(range(MAX_STEPS), key=lambda i: abs(levels[i] - wanted_db))
     if tolerance_db is not None and not abs(levels[nearest] - wanted_db) <= tolerance_db:
         around = [f"T={i + 1}: {levels[i]:.1f} dB" for i in (nearest - 1, nearest, nearest + 1) if 0 <= i < MAX_STEPS]
-        raise ValueError(f"an SNR of {wanted_db:g} dB is out of reach for features of variance {variance:.3g} under {schedule}; "
-                         f"the nearest are {', '.join(around)}. Ask for one of these, or take the nearest with tolerance_db=None")
+        raise ValueError(
+            f"an SNR of {wanted_db:g} dB is out of reach for features of variance {variance:.3g} under {schedule}; "
+            f"the nearest are {', '.join(around)}. Ask for one of these, or take the nearest with tolerance_db=None"
+        )
     return nearest + 1
 
 
@@ -216,12 +222,18 @@ class NoiseScheduler:
 
     def __post_init__(self):
         if not callable(self.kind):
-            raise TypeError(f"kind={self.kind!r}: give Gaussian(), Impulse(p) or a callable (shape, generator) -> tensor")
+            raise TypeError(
+                f"kind={self.kind!r}: give Gaussian(), Impulse(p) or a callable (shape, generator) -> tensor"
+            )
         if (self.snr_db is None) == (self.steps is None):
-            raise ValueError(f"NoiseScheduler got snr_db={self.snr_db} and steps={self.steps}: give exactly one of the two")
+            raise ValueError(
+                f"NoiseScheduler got snr_db={self.snr_db} and steps={self.steps}: give exactly one of the two"
+            )
         if self.steps is not None and (not isinstance(self.steps, int) or self.steps < 1):
-            raise ValueError(f"steps={self.steps!r}: T is an integer greater than zero (NMER 2.2.2); for no noise leave "
-                             "the modality out of Condition(noise=...)")
+            raise ValueError(
+                f"steps={self.steps!r}: T is an integer greater than zero (NMER 2.2.2); for no noise leave "
+                "the modality out of Condition(noise=...)"
+            )
         if self.snr_db is not None and not math.isfinite(self.snr_db):
             raise ValueError(f"snr_db={self.snr_db}: give a finite number of decibels")
 

@@ -17,7 +17,7 @@ from robustmer.train import Budget
 
 @dataclass(frozen=True)
 class Recipe:
-    """Train `system` on one fold of `corpus` under the `train` conditions, then evaluate it under each `test` condition.
+    """Train `system` on one fold of `corpus` under the `train` conditions, then evaluate it under each of `test`.
 
     `options` go to the system, `corpus_options` to the corpus's loader. `name` is the system's spelling in tables and
     not part of the key.
@@ -48,7 +48,9 @@ class Recipe:
 
 
 def known_options(function, options: Mapping[str, object], what: str) -> None:
-    known = [name for name in inspect.signature(function).parameters if name not in ("self", "dims", "classes", "folder")]
+    known = [
+        name for name in inspect.signature(function).parameters if name not in ("self", "dims", "classes", "folder")
+    ]
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise TypeError(f"{what} has no option {', '.join(unknown)}; it has {', '.join(known) or 'none'}")

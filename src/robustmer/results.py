@@ -55,7 +55,7 @@ COLUMNS = [f.name for f in fields(Row)]
 
 
 def ledger(paper: str, profile: str = "paper") -> Path:
-    """Where rows of this paper and profile are kept: `results/measured` for profile paper, else beside the built book."""
+    """Where rows of this paper and profile are: `results/measured` for profile paper, else beside the built book."""
     if profile == "paper":
         return RESULTS / "measured" / f"{paper}.csv"
     return ROOT / "book" / "executed" / "ledger" / profile / f"{paper}.csv"
@@ -121,7 +121,9 @@ def read(path: Path) -> pd.DataFrame:
         return pd.DataFrame(columns=COLUMNS)
     lines = whole_lines(path)
     if not lines or lines[0].split(",") != COLUMNS:
-        raise ValueError(f"{path} does not begin with the columns {', '.join(COLUMNS)}; restore it from version control")
+        raise ValueError(
+            f"{path} does not begin with the columns {', '.join(COLUMNS)}; restore it from version control"
+        )
     frame = pd.read_csv(io.StringIO("\n".join(lines)), dtype=str, keep_default_na=False)
     frame = frame.astype({"value": float, "seconds": float, "fold": int, "seed": int})
     # A unit that two runs finished at once leaves equal rows; one of them is enough.
@@ -146,9 +148,13 @@ def summarise(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     unit = "fold" if rows["fold"].nunique() > 1 else "seed"
     per_unit = rows.groupby([*by, unit], sort=False)["value"].mean().reset_index()
     out = per_unit.groupby(by, sort=False)["value"].agg(["mean", "std", "count"]).reset_index()
-    half = [s / math.sqrt(n) * stats.t.ppf(0.975, n - 1) if n > 1 else math.nan
-            for s, n in zip(out["std"], out["count"], strict=True)]
-    return out.assign(low=out["mean"] - half, high=out["mean"] + half, repetitions=out["count"]).drop(columns=["std", "count"])
+    half = [
+        s / math.sqrt(n) * stats.t.ppf(0.975, n - 1) if n > 1 else math.nan
+        for s, n in zip(out["std"], out["count"], strict=True)
+    ]
+    return out.assign(low=out["mean"] - half, high=out["mean"] + half, repetitions=out["count"]).drop(
+        columns=["std", "count"]
+    )
 
 
 def average_over_conditions(rows: pd.DataFrame, conditions: Iterable[str]) -> pd.DataFrame:
@@ -159,6 +165,8 @@ def average_over_conditions(rows: pd.DataFrame, conditions: Iterable[str]) -> pd
     out = chosen.groupby(same, sort=False)["value"].agg(["mean", "count"]).reset_index()
     short = out[out["count"] != len(conditions)]
     if len(short):
-        raise ValueError(f"an average over {', '.join(conditions)} was asked for; key {short['key'].iloc[0]} has only "
-                         f"{short['count'].iloc[0]} of them")
+        raise ValueError(
+            f"an average over {', '.join(conditions)} was asked for; key {short['key'].iloc[0]} has only "
+            f"{short['count'].iloc[0]} of them"
+        )
     return out.rename(columns={"mean": "value"}).drop(columns="count").assign(condition="avg")

@@ -71,7 +71,13 @@ def fit(
 
 
 def fit_stage(
-    system: System, stage: Stage, train: Batch, valid: Batch, conditions: Sequence[Condition], budget: Budget, seed: object
+    system: System,
+    stage: Stage,
+    train: Batch,
+    valid: Batch,
+    conditions: Sequence[Condition],
+    budget: Budget,
+    seed: object,
 ) -> Iterator[dict]:
     steps = budget.steps(len(train), stage.share)
     optimizers = {
@@ -93,7 +99,7 @@ def fit_stage(
                     optimizers[name].zero_grad(set_to_none=True)
                     terms = objective.loss(clean, seen)
                     torch.stack(list(terms.values())).sum().backward()
-                    # A loss may pass through parameters of another objective (a GAN's critic): only its own take a step.
+                    # A loss may pass through another objective's parameters (a GAN's critic): only its own step.
                     optimizers[name].step()
                     for term, value in terms.items():
                         key = term if len(stage.objectives) == 1 else f"{name}.{term}"
@@ -103,14 +109,23 @@ def fit_stage(
         means = {term: float(total) / (until - done) for term, total in sums.items()}
         done = until
         if not all(torch.isfinite(torch.tensor(list(means.values())))):
-            raise Diverged(f"{type(system).__name__}, stage {stage.name!r}: a loss is not finite at step {done}: {means}; "
-                           "lower the learning rate or look for extreme features")
+            raise Diverged(
+                f"{type(system).__name__}, stage {stage.name!r}: a loss is not finite at step {done}: {means}; "
+                "lower the learning rate or look for extreme features"
+            )
         score, loss = validate(system, stage, valid, conditions)
         if (score, done) >= best:
             best, best_state = (score, done), {name: t.detach().clone() for name, t in system.state_dict().items()}
-        yield {"stage": stage.name, "step": done, "epoch": done * budget.batch_size / len(train),
-               "seconds": time.perf_counter() - start, "lr": schedules[0].get_last_lr()[0], **means,
-               "valid_ua": score, "valid_loss": loss}
+        yield {
+            "stage": stage.name,
+            "step": done,
+            "epoch": done * budget.batch_size / len(train),
+            "seconds": time.perf_counter() - start,
+            "lr": schedules[0].get_last_lr()[0],
+            **means,
+            "valid_ua": score,
+            "valid_loss": loss,
+        }
     system.load_state_dict(best_state)
 
 
@@ -128,9 +143,7 @@ def endless_batches(train: Batch, batch_size: int, order: torch.Generator) -> It
 
 
 @torch.no_grad()
-def validate(
-    system: System, stage: Stage, valid: Batch, conditions: Sequence[Condition]
-) -> tuple[float, float]:
+def validate(system: System, stage: Stage, valid: Batch, conditions: Sequence[Condition]) -> tuple[float, float]:
     """Mean UA and mean cross-entropy over the conditions, every row under every condition."""
     scores, losses = [], []
     for condition in conditions:

@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from robustmer.batch import LETTERS, MODALITIES, Batch
+from robustmer.batch import LETTERS, MODALITIES, Batch, mean_over_time
 from robustmer.corpora.corpus import About, Corpus, CorpusError, folds_by_group
 
 if TYPE_CHECKING:
@@ -110,9 +110,11 @@ def load(
     size: str = "quick",
     seed: int = 0,
     modalities: Sequence[str] = MODALITIES,
+    pooled: bool = False,
     standardise: bool = True,
 ) -> Corpus:
     """Make the corpus. `size` is one of SIZES, `modalities` some of audio, visual, text; `folder` is not used.
+    `pooled` averages the frames of each utterance into one vector, for trainings that must end in seconds.
 
     Sequences (N, T, D) are float32 with zeros in the padding. "paper" holds 1.3 GB. Raises CorpusError for an option
     that it does not have.
@@ -141,6 +143,9 @@ def load(
         states = np.concatenate([shared.states, specific.states], axis=1)
         frames, loading, salience, offset = draw_frames(m, states, speaker, lengths[m], seed)
         x[m] = torch.from_numpy(frames)
+        if pooled:
+            x[m] = mean_over_time(x[m], real[m])[:, None]
+            real[m] = real[m][:, :1]
         factors |= {f"specific_{m}": specific.states, f"corners_{m}": specific.corners, f"loading_{m}": loading,
                     f"salience_{m}": salience, f"offset_{m}": offset}
     rows = Batch(x, real, present, torch.from_numpy(label), names, id, name=NAME)
@@ -302,7 +307,7 @@ def calibration(
 
 def pool(rows: Batch, modality: str) -> np.ndarray:
     """Mean over the real frames, (N, D)."""
-    return (rows.x[modality].sum(1) / rows.real[modality].sum(1, keepdim=True)).numpy()
+    return mean_over_time(rows.x[modality], rows.real[modality]).numpy()
 
 
 def held_out_accuracy(x: np.ndarray, label: np.ndarray, fold: tuple[np.ndarray, np.ndarray, np.ndarray]) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -15,7 +14,9 @@ class SelfAttention(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float = 0.1):
         super().__init__()
         if width % heads:
-            raise ValueError(f"{heads} heads were asked for a width of {width}: the width must be a multiple of the heads")
+            raise ValueError(
+                f"{heads} heads were asked for a width of {width}: the width must be a multiple of the heads"
+            )
         self.heads, self.dropout = heads, dropout
         self.query_key = nn.Linear(width, 2 * width)
         self.value = nn.Linear(width, width)
@@ -34,19 +35,21 @@ class SelfAttention(nn.Module):
 
 
 class TransformerEncoder(nn.Module):
-    """Post-norm encoder layers with ReLU. The same function as torch's `nn.TransformerEncoder` (a test compares them)."""
+    """Post-norm encoder layers with ReLU. The function of torch's `nn.TransformerEncoder` (a test compares them)."""
 
     def __init__(self, width: int, heads: int, layers: int, hidden: int, dropout: float = 0.1):
         super().__init__()
         self.layers = nn.ModuleList(
-            nn.ModuleDict({
-                "attention": SelfAttention(width, heads, dropout),
-                "norm1": nn.LayerNorm(width),
-                "feedforward": nn.Sequential(
-                    nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, width)
-                ),
-                "norm2": nn.LayerNorm(width),
-            })
+            nn.ModuleDict(
+                {
+                    "attention": SelfAttention(width, heads, dropout),
+                    "norm1": nn.LayerNorm(width),
+                    "feedforward": nn.Sequential(
+                        nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, width)
+                    ),
+                    "norm2": nn.LayerNorm(width),
+                }
+            )
             for _ in range(layers)
         )
         self.dropout = nn.Dropout(dropout)

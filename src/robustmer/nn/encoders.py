@@ -10,12 +10,6 @@ from torch import Tensor, nn
 from robustmer.batch import Batch
 
 
-def mean_over_time(
-    x: Float[Tensor, "batch time dim"], real: Bool[Tensor, "batch time"]
-) -> Float[Tensor, "batch dim"]:
-    return (x * rearrange(real, "b t -> b t 1")).sum(1) / real.sum(1, keepdim=True).clamp(min=1)
-
-
 def max_over_time(x: Float[Tensor, "batch time dim"], real: Bool[Tensor, "batch time"]) -> Float[Tensor, "batch dim"]:
     return x.masked_fill(rearrange(~real, "b t -> b t 1"), -torch.inf).amax(1)
 
@@ -27,7 +21,9 @@ class LSTMEncoder(nn.Module):
         super().__init__()
         self.lstm = nn.LSTM(dim, width, batch_first=True)
 
-    def forward(self, x: Float[Tensor, "batch time dim"], real: Bool[Tensor, "batch time"]) -> Float[Tensor, "batch width"]:
+    def forward(
+        self, x: Float[Tensor, "batch time dim"], real: Bool[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch width"]:
         return max_over_time(self.lstm(x)[0], real)
 
 
@@ -42,7 +38,9 @@ class TextCNN(nn.Module):
         self.convolutions = nn.ModuleList(nn.Conv1d(dim, width, kernel) for kernel in kernels)
         self.out = nn.Sequential(nn.Dropout(dropout), nn.Linear(len(kernels) * width, width), nn.ReLU())
 
-    def forward(self, x: Float[Tensor, "batch time dim"], real: Bool[Tensor, "batch time"]) -> Float[Tensor, "batch width"]:
+    def forward(
+        self, x: Float[Tensor, "batch time dim"], real: Bool[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch width"]:
         x = rearrange(x * rearrange(real, "b t -> b t 1"), "b t d -> b d t")
         pooled = []
         for convolution in self.convolutions:
@@ -58,7 +56,10 @@ class Encoders(nn.Module):
         super().__init__()
         self.width = width
         self.each = nn.ModuleDict(
-            {m: TextCNN(dim, width, dropout=dropout) if m == "text" else LSTMEncoder(dim, width) for m, dim in dims.items()}
+            {
+                m: TextCNN(dim, width, dropout=dropout) if m == "text" else LSTMEncoder(dim, width)
+                for m, dim in dims.items()
+            }
         )
 
     def forward(self, seen: Batch) -> Float[Tensor, "batch modality width"]:

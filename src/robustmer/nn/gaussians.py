@@ -26,8 +26,8 @@ def sample(mu: Float[Tensor, "batch dim"], logvar: Float[Tensor, "batch dim"]) -
 def central_moment_discrepancy(
     x: Float[Tensor, "batch dim"], y: Float[Tensor, "batch dim"], moments: int = 5
 ) -> Float[Tensor, ""]:
-    """Distance of two samples' distributions: means, then central moments of order 2 .. `moments` (Zellinger et al. 2017,
-    without the range factor, as IF-MMIN uses it for its invariant features)."""
+    """Distance of two samples' distributions: means, then central moments of order 2 .. `moments` (Zellinger et al.
+    2017, without the range factor, as IF-MMIN uses it for its invariant features)."""
     centre_x, centre_y = x.mean(0), y.mean(0)
     distance = (centre_x - centre_y).norm()
     for order in range(2, moments + 1):

@@ -22,4 +22,6 @@ def find(key: str) -> tuple[str, str, Recipe]:
         for profile in module.PROFILES:
             if key in keys(paper, profile):
                 return paper, profile, keys(paper, profile)[key]
-    raise LookupError(f"no recipe has the key {key!r}; keys are the ten hex digits in the column `key` of results/measured")
+    raise LookupError(
+        f"no recipe has the key {key!r}; keys are the ten hex digits in the column `key` of results/measured"
+    )

@@ -29,6 +29,7 @@ class Profile:
     seeds: dict[str, int]
     folds: dict[str, tuple[int, ...]] = field(default_factory=dict)
     size: str = "quick"
+    pooled: bool = True  # one vector an utterance: NMER then converges in seconds, on sequences in an hour
     levels_db: tuple[float, ...] = LEVELS_DB
 
 
@@ -38,13 +39,26 @@ class Profile:
 PAPER_BUDGET = Budget(epochs=60, min_steps=600, checks=20)
 
 PROFILES = {
-    "smoke": Profile(Budget(epochs=1, max_steps=3, checks=1), seeds={"synthetic": 1, "ravdess_av": 1, "mosi_bclstm": 1},
-                     folds={"synthetic": (0,), "ravdess_av": (0,)}, size="smoke", levels_db=(-10.0,)),
-    "quick": Profile(Budget(epochs=10, min_steps=80, max_steps=80, checks=8),
-                     seeds={"synthetic": 1, "ravdess_av": 1, "mosi_bclstm": 1},
-                     folds={"synthetic": (0, 5), "ravdess_av": (0, 3)}, levels_db=(-10.0, -40.0)),
-    "paper": Profile(PAPER_BUDGET, seeds={"synthetic": 3, "ravdess_av": 3, "mosi_bclstm": 5},
-                     folds={"synthetic": tuple(range(10)), "ravdess_av": tuple(range(6))}, size="paper"),
+    "smoke": Profile(
+        Budget(epochs=1, max_steps=3, checks=1),
+        seeds={"synthetic": 1, "ravdess_av": 1, "mosi_bclstm": 1},
+        folds={"synthetic": (0,), "ravdess_av": (0,)},
+        size="smoke",
+        levels_db=(-10.0,),
+    ),
+    "quick": Profile(
+        Budget(epochs=20, min_steps=300, max_steps=300, checks=10),
+        seeds={"synthetic": 1, "ravdess_av": 1, "mosi_bclstm": 1},
+        folds={"synthetic": (0, 5), "ravdess_av": (0, 3)},
+        levels_db=(-10.0, -40.0),
+    ),
+    "paper": Profile(
+        PAPER_BUDGET,
+        seeds={"synthetic": 3, "ravdess_av": 3, "mosi_bclstm": 5},
+        folds={"synthetic": tuple(range(10)), "ravdess_av": tuple(range(6))},
+        size="paper",
+        pooled=False,
+    ),
 }
 
 
@@ -53,20 +67,28 @@ def every_condition(modalities: Sequence[str], scheduler: NoiseScheduler) -> tup
     return (*incomplete(modalities, scheduler), everything(modalities, scheduler))
 
 
-def recipes(profile: str = "paper", corpora: Sequence[str] | None = None) -> list[Recipe]:
-    """Every training behind Tables 2 and 3, on these corpora (all three, if not given)."""
+def recipes(
+    profile: str = "paper",
+    corpora: Sequence[str] | None = None,
+    levels_db: Sequence[float] | None = None,
+    first_seed: int = 0,
+) -> list[Recipe]:
+    """Every training behind Tables 2 and 3, on these corpora (all three, if not given) and at these levels (those of
+    the profile, if not given). Each (system, training condition, fold, seed) is one training."""
     if profile not in PROFILES:
         raise LookupError(f"no profile {profile!r}; there are {', '.join(PROFILES)}")
-    return [r for corpus in corpora or PROFILES[profile].seeds for r in table_2(profile, corpus)]
-
-
-def table_2(profile: str, corpus: str) -> Iterator[Recipe]:
     p = PROFILES[profile]
+    return [r for corpus in corpora or p.seeds for r in table_2(p, corpus, levels_db or p.levels_db, first_seed)]
+
+
+def table_2(p: Profile, corpus: str, levels_db: Sequence[float], first_seed: int) -> Iterator[Recipe]:
+    if corpus not in p.seeds:
+        raise LookupError(f"no recipes for the corpus {corpus!r}; there are some for {', '.join(p.seeds)}")
     modalities = tuple(CORPORA[corpus].ABOUT.modalities)
-    options = {"size": p.size} if corpus == "synthetic" else {}
-    levels = [NoiseScheduler(kind, snr_db=level) for kind in NOISES.values() for level in p.levels_db]
+    options = {"size": p.size, "pooled": p.pooled} if corpus == "synthetic" else {}
+    levels = [NoiseScheduler(kind, snr_db=level) for kind in NOISES.values() for level in levels_db]
     all_tests = (CLEAN, *(c for s in levels for c in every_condition(modalities, s)))
-    for seed in range(p.seeds[corpus]):
+    for seed in range(first_seed, first_seed + p.seeds[corpus]):
         for fold in p.folds.get(corpus, (0,)):
             same = dict(corpus=corpus, fold=fold, seed=seed, budget=p.budget, corpus_options=options)
             for system in (LogReg, MEN):
@@ -74,5 +96,5 @@ def table_2(profile: str, corpus: str) -> Iterator[Recipe]:
             for scheduler in levels:
                 tests = (CLEAN, *every_condition(modalities, scheduler))
                 for system in (LogReg, NMER):
-                    yield Recipe(system, train=incomplete(modalities, scheduler), test=tests, **same,
-                                 name="LogReg, noisy training" if system is LogReg else "")
+                    name = f"{system.__name__}, noisy training" if system is LogReg else ""
+                    yield Recipe(system, train=incomplete(modalities, scheduler), test=tests, **same, name=name)

@@ -9,8 +9,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from robustmer.batch import Batch
-from robustmer.nn.encoders import mean_over_time
+from robustmer.batch import Batch, mean_over_time
 from robustmer.systems.system import Objective, Stage, System
 
 
@@ -36,5 +35,4 @@ class LogReg(System):
         yield Stage("classify", {"all": Objective(self.loss, self.parameters(), lr=self.lr, weight_decay=0.0)})
 
     def loss(self, clean: Batch, seen: Batch) -> dict[str, Tensor]:
-        return {"cls": cross_entropy(self(seen), seen.label),
-                "l2": 0.5 * self.l2 * self.linear.weight.square().sum()}
+        return {"cls": cross_entropy(self(seen), seen.label), "l2": 0.5 * self.l2 * self.linear.weight.square().sum()}

@@ -36,7 +36,9 @@ class SpecificInvariant(nn.Module):
         self.before_shared = Encoders(dims, width, dropout)
         self.shared = nn.Sequential(nn.Linear(width, width), nn.LeakyReLU(), nn.Linear(width, width), nn.LeakyReLU())
 
-    def forward(self, seen: Batch) -> tuple[Float[Tensor, "batch modality width"], Float[Tensor, "batch modality width"]]:
+    def forward(
+        self, seen: Batch
+    ) -> tuple[Float[Tensor, "batch modality width"], Float[Tensor, "batch modality width"]]:
         here = rearrange(torch.stack(list(seen.present.values()), dim=1), "b m -> b m 1")
         invariant = torch.where(here, self.shared(self.before_shared(seen)), 0.0)
         return self.specific(seen), invariant
@@ -130,13 +132,20 @@ class NMER(System):
         c = self.decode(z, guide)
         return Joint(self.classifier(c), mu, logvar, z, c, guide)
 
-    def decode(self, z: Float[Tensor, "batch latent"], invariant: Float[Tensor, "batch wide"]) -> Float[Tensor, "batch wide"]:
+    def decode(
+        self, z: Float[Tensor, "batch latent"], invariant: Float[Tensor, "batch wide"]
+    ) -> Float[Tensor, "batch wide"]:
         """The joint representation C from the latent, guided by H' (NMER 2.3)."""
         return self.decoder(torch.cat([z, invariant], dim=-1))
 
     def stages(self) -> Iterator[Stage]:
-        yield Stage("teacher", {"all": Objective(self.teacher_loss, self.teacher.parameters())},
-                    logits=self.teacher, clean=True, share=0.5)
+        yield Stage(
+            "teacher",
+            {"all": Objective(self.teacher_loss, self.teacher.parameters())},
+            logits=self.teacher,
+            clean=True,
+            share=0.5,
+        )
         self.encoders.load_state_dict(self.teacher.encoders.state_dict())
         own = [p for name, p in self.named_parameters() if not name.startswith("teacher.")]
         yield Stage("joint", {"all": Objective(self.joint_loss, own)})
@@ -149,8 +158,8 @@ class NMER(System):
         return {"cls": cross_entropy(logits, clean.label)} | ({"cmd": torch.stack(apart).mean()} if apart else {})
 
     def joint_loss(self, clean: Batch, seen: Batch) -> dict[str, Tensor]:
-        """NMER 2.4. The squared error and the KL are reduced alike: summed over a row's elements and divided by the same
-        N, the width of C (eq. 7), so that their sum is a negative ELBO up to that factor."""
+        """NMER 2.4. The squared error and the KL are reduced alike: summed over a row's elements and divided by the
+        same N, the width of C (eq. 7), so that their sum is a negative ELBO up to that factor."""
         target_c, target_invariant = self.targets(clean)
         out = self.joint(seen)
         gen, inv, cls = self.weights

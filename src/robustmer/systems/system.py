@@ -110,7 +110,9 @@ def load_system(path: str | Path, systems: Mapping[str, type[System]] | None = N
     except Exception as error:
         raise ValueError(f"{path} is not a saved system ({error}); give a file that System.save wrote") from error
     if name not in systems:
-        raise ValueError(f"{path} holds a {name}; the known systems are {', '.join(systems)}. Pass systems={{{name!r}: ...}}")
+        raise ValueError(
+            f"{path} holds a {name}; the known systems are {', '.join(systems)}. Pass systems={{{name!r}: ...}}"
+        )
     system = systems[name](**settings)
     system.load_state_dict(state)
     return system.eval()

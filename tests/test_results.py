@@ -1,0 +1,253 @@
+"""The ledger loses nothing; published and measured numbers are one form; a stored key is not computed twice."""
+
+import json
+import multiprocessing
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import torch
+
+from robustmer import evaluate as evaluating
+from robustmer import results
+from robustmer.batch import MODALITIES
+from robustmer.conditions import CLEAN, everything, incomplete
+from robustmer.corpora import load
+from robustmer.evaluate import cross_validate, evaluate
+from robustmer.noise import Gaussian, NoiseScheduler
+from robustmer.papers import PAPERS, find, keys, nmer
+from robustmer.recipe import Recipe, describe
+from robustmer.results import Row, append, average_over_conditions, published, read, summarise
+from robustmer.systems import MEN, NMER, LogReg
+from robustmer.train import Budget, seeded
+
+ROW = Row("nmer", "measured", "synthetic", "MEN", "gaussian", "-10", "a,v", "WA", 0.5, key="k0", fingerprint="f")
+TINY = Budget(epochs=1, max_steps=1, checks=1)
+NOISY = NoiseScheduler(Gaussian(), snr_db=-10)
+
+
+def recipe(**changes) -> Recipe:
+    about = dict(
+        system=LogReg, corpus="synthetic", train=(CLEAN,), test=(CLEAN,), budget=TINY, corpus_options={"size": "smoke"}
+    )
+    return Recipe(**(about | changes))
+
+
+def test_rows_come_back_as_they_were_written(tmp_path):
+    rows = [ROW, replace(ROW, metric="UA", value=0.25, note='with "quotes", commas')]
+    append(tmp_path / "x.csv", rows, {"system": "MEN"})
+    append(tmp_path / "x.csv", [replace(ROW, key="k1")], {"system": "NMER"})
+    back = read(tmp_path / "x.csv")
+    assert [Row(**row) for row in back.to_dict("records")] == [*rows, replace(ROW, key="k1")]
+    assert results.read_recipes(tmp_path / "x.recipes.jsonl") == {"k0": {"system": "MEN"}, "k1": {"system": "NMER"}}
+
+
+@pytest.mark.parametrize("cut", [1, 5, 40, 75])
+def test_a_torn_last_line_is_neither_read_nor_kept(tmp_path, cut):
+    path = tmp_path / "x.csv"
+    append(path, [ROW, replace(ROW, metric="UA")])
+    path.write_bytes(path.read_bytes()[:-cut])
+    assert len(read(path)) == 1
+    append(path, [replace(ROW, key="k2")])
+    assert list(read(path)["key"]) == ["k0", "k2"]
+
+
+def test_equal_rows_of_two_runs_count_once(tmp_path):
+    append(tmp_path / "x.csv", [ROW])
+    append(tmp_path / "x.csv", [ROW])
+    assert len(read(tmp_path / "x.csv")) == 1
+
+
+def test_a_file_that_is_no_ledger_is_refused_by_name(tmp_path):
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match="x.csv does not begin with the columns"):
+        read(tmp_path / "x.csv")
+
+
+def write_some(path, who):
+    for i in range(20):
+        append(path, [replace(ROW, key=f"{who}-{i}", metric=m) for m in ("WA", "UA")], {"who": who})
+
+
+def test_processes_that_append_at_once_lose_and_mix_nothing(tmp_path):
+    path = tmp_path / "x.csv"
+    writers = [multiprocessing.get_context("fork").Process(target=write_some, args=(path, who)) for who in range(4)]
+    for w in writers:
+        w.start()
+    for w in writers:
+        w.join()
+    rows = read(path)
+    assert len(rows) == 160 and rows.groupby("key").size().eq(2).all()
+    assert len(results.read_recipes(tmp_path / "x.recipes.jsonl")) == 80
+
+
+def test_a_published_table_is_read_whole():
+    table = published("nmer", 2)
+    assert len(table) == 224 and table["value"].notna().all()
+    row = table.query("dataset == 'IEMOCAP' and system == 'NMER' and noise == 'gaussian' and snr_db == '-10'")
+    assert row.set_index("metric")["value"]["WA"] == 0.7598
+    assert set(table.columns) <= set(results.COLUMNS)
+    assert published("cdtp", 1)["value"].isna().sum() == 14
+
+
+def test_the_mean_over_conditions_is_the_papers_average_within_rounding():
+    table = published("nmer", 3).query("dataset == 'IEMOCAP' and condition != 'avg' and metric == 'WA'")
+    ours = average_over_conditions(frame(table), ["a", "v", "l", "a,v", "a,l", "v,l"]).set_index("snr_db")["value"]
+    theirs = published("nmer", 2).query("dataset == 'IEMOCAP' and system == 'NMER' and noise == 'gaussian'")
+    theirs = theirs.query("metric == 'WA'").set_index("snr_db")["value"]
+    assert (ours - theirs).abs().max() <= 1e-4
+    with pytest.raises(ValueError, match="has only 5 of them"):
+        average_over_conditions(frame(table[table["condition"] != "a"]), ["a", "v", "l", "a,v", "a,l", "v,l"])
+
+
+def frame(rows: pd.DataFrame) -> pd.DataFrame:
+    blank = {c: "" for c in results.COLUMNS} | {"fold": 0, "seed": 0, "seconds": 0.0}
+    return pd.DataFrame([blank | row for row in rows.to_dict("records")])
+
+
+def test_the_interval_is_over_folds_and_seeds_are_averaged_first():
+    rows = pd.DataFrame(
+        [{"system": "x", "fold": f, "seed": s, "value": f + 0.1 * s} for f in range(3) for s in (-1, 1)]
+    )
+    out = summarise(rows, ["system"]).iloc[0]
+    assert out["mean"] == pytest.approx(1.0) and out["repetitions"] == 3
+    assert out["high"] - out["mean"] == pytest.approx(4.302653 / 3**0.5, rel=1e-5)  # t(0.975, 2 degrees), std 1
+    one_fold = summarise(rows[rows["fold"] == 0], ["system"]).iloc[0]
+    assert one_fold["repetitions"] == 2
+
+
+# --- recipes and keys -------------------------------------------------------------------------------------------------
+
+
+def test_a_key_is_the_whole_description():
+    same = recipe()
+    assert same.key == recipe(options={"l2": 0.01}).key, "a default written out is the same experiment"
+    changes = [
+        dict(fold=1),
+        dict(seed=1),
+        dict(system=MEN),
+        dict(options={"l2": 0.1}),
+        dict(train=(everything(MODALITIES, NOISY),)),
+        dict(budget=Budget(epochs=2)),
+        dict(corpus_options={"size": "quick"}),
+        dict(test=incomplete(MODALITIES, NOISY)),
+    ]
+    assert len({same.key, *(recipe(**c).key for c in changes)}) == 1 + len(changes)
+    assert json.loads(json.dumps(describe(same))) == describe(same)
+
+
+def test_an_edited_noise_function_is_another_key():
+    def hum(shape, generator):
+        return torch.ones(shape)
+
+    first = recipe(test=(everything(MODALITIES, NoiseScheduler(hum, steps=5)),)).key
+
+    def hum(shape, generator):
+        return 2 * torch.ones(shape)
+
+    assert recipe(test=(everything(MODALITIES, NoiseScheduler(hum, steps=5)),)).key != first
+
+
+def test_unknown_options_are_named():
+    with pytest.raises(TypeError, match="LogReg has no option depth; it has l2, lr"):
+        recipe(options={"depth": 3})
+    with pytest.raises(TypeError, match="corpus synthetic has no option colour"):
+        recipe(corpus_options={"colour": "red"})
+
+
+def test_every_key_is_its_own_and_leads_back_to_its_recipe():
+    for profile in nmer.PROFILES:
+        recipes = nmer.recipes(profile)
+        assert len({r.key for r in recipes}) == len(recipes)
+        paper, found_profile, found = find(recipes[-1].key)
+        assert (paper, found_profile, found.key) == ("nmer", profile, recipes[-1].key)
+    with pytest.raises(LookupError, match="no recipe has the key"):
+        find("0123456789")
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_measured_row_has_a_recipe_that_produces_it_again(paper):
+    """Change a default and the old rows are refused here: run them again or delete them."""
+    path = results.ledger(paper)
+    rows, recipes = read(path), results.read_recipes(path.with_suffix(".recipes.jsonl"))
+    known = keys(paper, "paper")
+    orphans = sorted(set(rows["key"]) - set(known))
+    assert not orphans, f"{len(orphans)} keys of {path.name} have no recipe any more: {orphans[:5]}"
+    for key in set(rows["key"]):
+        assert recipes[key] == describe(known[key])
+    assert not rows["commit"].str.contains(r"\+|unknown").any(), "rows are measured from a commit, not from edits"
+
+
+# --- cross-validation -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ledgers(tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluating, "ledger", lambda paper, profile: tmp_path / f"{paper}-{profile}.csv")
+    return tmp_path
+
+
+def test_a_finished_key_is_not_computed_twice_and_a_stored_key_gives_the_same_rows_again(ledgers, monkeypatch):
+    recipes = [recipe(seed=s, system=system) for s in (0, 1) for system in (LogReg, MEN)]
+    first = cross_validate(recipes[:3], "nmer", progress=False)
+    assert len(first) == 9 and first["key"].nunique() == 3
+    runs = []
+    real = evaluating.run_recipe
+    monkeypatch.setattr(evaluating, "run_recipe", lambda r, **k: (runs.append(r.key), real(r, **k))[1])
+    whole = cross_validate(recipes, "nmer", progress=False)
+    assert runs == [recipes[3].key] and len(whole) == 12
+    again = cross_validate(recipes[:1], "nmer", progress=False, again=True)
+    assert list(again["value"]) == list(whole[whole["key"] == recipes[0].key]["value"])
+    assert len(read(ledgers / "nmer-paper.csv")) == 12, "running a key again writes nothing"
+
+
+def test_an_interrupted_run_keeps_what_was_finished(ledgers, monkeypatch):
+    recipes = [recipe(seed=s) for s in range(3)]
+    real, left = evaluating.run_recipe, [2]
+
+    def stopped(r, **options):
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return real(r, **options)
+
+    monkeypatch.setattr(evaluating, "run_recipe", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        cross_validate(recipes, "nmer", progress=False)
+    assert len(read(ledgers / "nmer-paper.csv")) == 6
+    left[0] = 1  # one more training is all that is allowed, and all that is needed
+    assert len(cross_validate(recipes, "nmer", progress=False)) == 9
+
+
+def test_every_system_meets_the_same_noise_at_any_batch_size(monkeypatch):
+    corpus = load("synthetic", size="smoke")
+    _, _, test = corpus.fold(0)
+    met = {}
+    for system_type, size in ((LogReg, 512), (MEN, 512), (MEN, 3)):
+        with seeded("any"):
+            system = system_type(corpus.dims, corpus.classes)
+        seen_x = []
+        monkeypatch.setattr(
+            system_type,
+            "predict",
+            lambda self, seen, s=size, kept=seen_x: (kept.append(seen.x["audio"].clone()), torch.zeros(len(seen), 4))[
+                1
+            ],
+        )
+        evaluate(system, test, [everything(MODALITIES, NOISY)])
+        met[system_type, size] = seen_x[0]
+    first, *others = met.values()
+    assert all(torch.equal(first, other) for other in others)
+
+
+def test_a_row_says_which_t_and_which_true_snr():
+    corpus = load("synthetic", size="smoke")
+    _, _, test = corpus.fold(0)
+    with seeded("any"):
+        system = NMER(corpus.dims, corpus.classes)
+    rows = evaluate(
+        system, test, [CLEAN, incomplete(MODALITIES, NoiseScheduler(nmer.NOISES["impulse"], snr_db=-10))[0]]
+    )
+    assert [(r.condition, r.metric) for r in rows] == [(c, m) for c in ("clean", "a") for m in ("WA", "UA", "F1")]
+    assert rows[0].note == "" and rows[3].noise == "impulse" and rows[3].snr_db == "-10"
+    assert rows[3].note == "v: T=46, -4.81 dB, l: T=46, -4.81 dB"
