@@ -18,6 +18,7 @@ book: $(STAMP)
 # One thread a worker: two notebooks that each take all cores are slower than one after the other.
 test: export OMP_NUM_THREADS = 1
 test: $(STAMP)
+	$(BIN)/ruff check -q .
 	$(BIN)/python -m pytest -n $(JOBS)
 
 setup: $(STAMP)

@@ -17,7 +17,7 @@ from robustmer.evaluate import cross_validate, evaluate
 from robustmer.noise import Gaussian, NoiseScheduler
 from robustmer.papers import PAPERS, find, keys, nmer
 from robustmer.recipe import Recipe, describe
-from robustmer.results import Row, append, average_over_conditions, published, read, summarise
+from robustmer.results import Row, append, average_over_conditions, paired, published, read, summarise
 from robustmer.systems import MEN, NMER, LogReg
 from robustmer.train import Budget, seeded
 
@@ -114,6 +114,33 @@ def test_the_interval_is_over_folds_and_seeds_are_averaged_first():
     assert out["high"] - out["mean"] == pytest.approx(4.302653 / 3**0.5, rel=1e-5)  # t(0.975, 2 degrees), std 1
     one_fold = summarise(rows[rows["fold"] == 0], ["system"]).iloc[0]
     assert one_fold["repetitions"] == 2
+
+
+def test_paired_differences_are_taken_fold_by_fold():
+    """Folds differ by far more than systems do, and the interval of the difference does not feel it."""
+    values = {"NMER": [0.30, 0.51, 0.72], "MEN": [0.20, 0.40, 0.60]}
+    rows = pd.DataFrame(
+        {"system": name, "fold": f, "seed": s, "value": v}
+        for name, column in values.items()
+        for f, v in enumerate(column)
+        for s in range(2)
+    )
+    out = paired(rows, "NMER", "MEN")
+    assert out["mean"] == pytest.approx(0.11) and out["unit"] == "fold" and out["repetitions"] == 3
+    assert out["low"] == pytest.approx(0.11 - 4.302653 * 0.01 / 3**0.5, rel=1e-4)
+    one = paired(rows[rows["fold"] == 0], "NMER", "MEN")
+    assert one["unit"] == "seed" and one["mean"] == pytest.approx(0.10) and one["repetitions"] == 2
+
+
+def test_the_average_follows_the_modalities_of_each_corpus():
+    conditions = {"RAVDESS-AV": ["a", "v"], "CMU-MOSI": ["a", "v", "l", "a,v", "a,l", "v,l"]}
+    assert {dataset: nmer.incomplete_headers(dataset) for dataset in conditions} == conditions
+    rows = frame(pd.DataFrame([
+        {"dataset": dataset, "system": "x", "metric": "UA", "condition": c, "value": float(i), "key": dataset}
+        for dataset, headers in conditions.items() for i, c in enumerate([*headers, "none", "clean"])
+    ]))  # fmt: skip
+    out = nmer.averaged(rows).set_index("dataset")["value"]
+    assert out["RAVDESS-AV"] == 0.5 and out["CMU-MOSI"] == 2.5
 
 
 # --- recipes and keys -------------------------------------------------------------------------------------------------

@@ -98,6 +98,8 @@ def collate(
     if unknown or not sequences:
         raise ValueError(f"{name}: modalities {sorted(sequences)}; they must be some of {list(MODALITIES)}")
     rows = len(label)
+    if not rows:
+        raise ValueError(f"{name}: no utterances were given; a batch has at least one")
     id = np.asarray([f"{name}/{i}" for i in range(rows)] if id is None else id, dtype=str)
     speaker = np.asarray(["?"] * rows if speaker is None else speaker, dtype=str)
     problems = list(find_problems(sequences, id))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 PROFILES = ("smoke", "quick", "paper")
@@ -87,13 +87,27 @@ def do_run(args: argparse.Namespace) -> int:
     if unknown:
         raise LookupError(f"no corpus {unknown[0]!r}; there are {', '.join(CORPORA)}")
     profile = args.profile or "quick"
-    recipes = PAPERS[what].recipes(profile, args.corpus)
+    recipes = PAPERS[what].recipes(profile, args.corpus or here(PAPERS[what].PROFILES[profile].seeds))
     rows = cross_validate(recipes, what, profile, jobs=positive(args.jobs or 1), device=args.device or "cpu",
                           progress=True)
     from robustmer.results import ledger
 
     print(f"{what}, profile {profile}: {len(recipes)} recipes, {len(rows)} rows in {ledger(what, profile)}")
     return 0
+
+
+def here(names: Iterable[str]) -> list[str]:
+    """Those of these corpora that are on this machine; the others are named, in a line each."""
+    from robustmer.corpora import CorpusNotFound, load
+
+    found = []
+    for name in names:
+        try:
+            load(name)
+            found.append(name)
+        except CorpusNotFound as error:
+            print(f"left out: {error}", file=sys.stderr)
+    return found
 
 
 def refuse(args: argparse.Namespace, kind: str, *options: str, hint: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -86,6 +86,33 @@ def run_card(profile: str, corpus: str | Iterable[str], device: str = "cpu", sec
                     for key, value, kind in items)
     plain = " · ".join(f"{key} {value}" for key, value, _ in items)
     display({"text/html": f'<div class="run-card">{spans}</div>', "text/plain": plain}, raw=True)
+
+
+def snr_curves(means: pd.DataFrame, systems: Sequence[str], chance: float, metric: str = "UA") -> None:
+    """Draw accuracy against nominal SNR, a panel for each kind of noise, with the intervals as bands.
+
+    `means` is what `results.summarise` gives by system, noise and snr_db; `chance` is drawn as a dotted line. Systems
+    that are baselines (LogReg) are dashed.
+    """
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
+    means = means.assign(snr_db=means["snr_db"].astype(float)).sort_values("snr_db")
+    kinds = list(dict.fromkeys(means["noise"]))
+    figure, axes = plt.subplots(1, len(kinds), figsize=(9, 3.9), sharey=True, layout="constrained", squeeze=False)
+    for axis, kind in zip(axes[0], kinds, strict=True):
+        for colour, system in zip(PALETTE, systems, strict=False):
+            part = means[(means["noise"] == kind) & (means["system"] == system)]
+            axis.fill_between(part["snr_db"], part["low"], part["high"], color=colour, alpha=0.12, lw=0)
+            dashes = "--" if system.startswith("LogReg") else "-"
+            sns.lineplot(part, x="snr_db", y="mean", ax=axis, color=colour, marker="o", ls=dashes, label=system)
+        axis.axhline(chance, color="grey", ls=":", lw=1)
+        axis.set(title=f"{kind} noise", xlabel="nominal SNR (dB)", ylabel=metric, ylim=(0, 1),
+                 xticks=sorted(means["snr_db"].unique()))
+        axis.invert_xaxis()
+        axis.get_legend().remove()
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    plt.show()
 
 
 def record(name: str, value: object) -> None:

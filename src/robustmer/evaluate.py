@@ -79,13 +79,13 @@ def cross_validate(
 
     Each recipe is a unit: its rows are appended together when it is done, so an interrupted run loses at most the units
     under way and a second run computes only what is missing. `again` computes every recipe and writes nothing.
-    `jobs` processes share the cores. Rows measured on other data than the corpus now holds do not count as done.
+    `jobs` processes share the cores (OMP_NUM_THREADS, where it is set, is kept to). Rows measured on other data than the corpus now holds do not count as done.
     """
     path = ledger(paper, profile)
     fingerprints = {r.corpus: load(r.corpus, **r.corpus_options).fingerprint for r in recipes}
     done = set() if again else finished(path)
     todo = [r for r in recipes if (r.key, fingerprints[r.corpus]) not in done]
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    threads = max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // jobs))
     run = functools.partial(run_recipe, paper=paper, profile=profile, device=device, threads=threads, commit=commit())
     units = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
         joblib.delayed(run)(recipe, write=not again) for recipe in todo

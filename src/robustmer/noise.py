@@ -162,6 +162,15 @@ def snr_db(alpha_bar: float, variance: float, power: float = 1.0) -> float:
     return 10 * math.log10(alpha_bar * variance / ((1 - alpha_bar) * power))
 
 
+def variance_for(wanted_db: float, alpha_bar: float) -> float:
+    """Eq. 5 solved for sigma^2: the variance that features must have to be at this level.
+
+    >>> round(variance_for(0.0, 0.5), 3), round(variance_for(10.0, 0.5), 3)
+    (1.0, 10.0)
+    """
+    return 10 ** (wanted_db / 10) * (1 - alpha_bar) / alpha_bar
+
+
 @lru_cache(maxsize=16)
 def alpha_bars(schedule) -> Float[Tensor, "steps"]:
     """alpha_bar_T for T = 1 .. MAX_STEPS, each from its own schedule of exactly T steps."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import io
 import json
 import math
@@ -10,6 +11,7 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -55,10 +57,24 @@ COLUMNS = [f.name for f in fields(Row)]
 
 
 def ledger(paper: str, profile: str = "paper") -> Path:
-    """Where rows of this paper and profile are: `results/measured` for profile paper, else beside the built book."""
+    """Where rows of this paper and profile are: `results/measured` for profile paper, else beside the built book.
+
+    Rows of the small profiles are cheap, so they are kept for one state of the library only: an edit begins a new file.
+    """
     if profile == "paper":
         return RESULTS / "measured" / f"{paper}.csv"
-    return ROOT / "book" / "executed" / "ledger" / profile / f"{paper}.csv"
+    return ROOT / "book" / "executed" / "ledger" / f"{profile}-{library_hash()}" / f"{paper}.csv"
+
+
+@lru_cache
+def library_hash() -> str:
+    """First 8 hex digits of the sha256 of the library's source, papers and commands left out."""
+    source = ROOT / "src" / "robustmer"
+    files = [f for f in sorted(source.rglob("*.py")) if f.parent.name != "papers" and f.name not in LEFT_OUT]
+    return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:8]
+
+
+LEFT_OUT = ("book.py", "cli.py", "display.py")
 
 
 @contextmanager
@@ -137,6 +153,12 @@ def published(paper: str, table: int | str) -> pd.DataFrame:
     return frame.assign(value=pd.to_numeric(frame["value"], errors="coerce"))
 
 
+def claims(paper: str) -> pd.DataFrame:
+    """The numbers in a paper's text, settings included, as transcribed; columns as in `published`."""
+    frame = pd.read_csv(RESULTS / "published" / f"{paper}_claims.csv", dtype=str, keep_default_na=False)
+    return frame.assign(value=pd.to_numeric(frame["value"], errors="coerce"))
+
+
 def summarise(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Mean and 95% interval for each group of `by`, over independent repetitions: `mean, low, high, repetitions`.
 
@@ -170,3 +192,17 @@ def average_over_conditions(rows: pd.DataFrame, conditions: Iterable[str]) -> pd
             f"{short['count'].iloc[0]} of them"
         )
     return out.rename(columns={"mean": "value"}).drop(columns="count").assign(condition="avg")
+
+
+def paired(rows: pd.DataFrame, system: str, other: str) -> dict[str, object]:
+    """Mean difference `system` minus `other` with a 95% interval, paired over folds (over seeds, with one fold).
+
+    Both met the same test rows under the same noise, so their difference varies less than either. Rows are those of
+    one condition and metric; keys of the result: mean, low, high, repetitions, unit.
+    """
+    unit = "fold" if rows["fold"].nunique() > 1 else "seed"
+    wide = rows.pivot_table(index=unit, columns="system", values="value", aggfunc="mean")
+    difference = (wide[system] - wide[other]).dropna()
+    count = range(len(difference))
+    out = summarise(pd.DataFrame({"value": difference.to_numpy(), "fold": count, "seed": count, "of": ""}), ["of"])
+    return out.iloc[0].drop("of").to_dict() | {"unit": unit}

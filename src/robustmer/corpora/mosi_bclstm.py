@@ -44,7 +44,7 @@ ABOUT = About(
 
 
 def load(folder: Path | None = None, standardise: bool = True) -> Corpus:
-    """Read the corpus: audio (N, 1, 73), visual (N, 1, 100), text (N, 1, 100), label 1 where sentiment is positive.
+    """Read the corpus: audio (N, 1, 73), visual (N, 1, 100), text (N, 1, 100), label 1 where sentiment is not negative.
 
     Raises CorpusNotFound where the file is missing and CorpusError where it cannot be used.
     """

@@ -10,15 +10,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+import pandas as pd
+
 from robustmer.conditions import CLEAN, Condition, everything, incomplete
 from robustmer.corpora import CORPORA
 from robustmer.noise import Gaussian, Impulse, Kind, NoiseScheduler
 from robustmer.recipe import Recipe
+from robustmer.results import average_over_conditions
 from robustmer.systems import MEN, NMER, LogReg
 from robustmer.train import Budget
 
 LEVELS_DB = (-10.0, -20.0, -30.0, -40.0)
 NOISES: dict[str, Kind] = {"gaussian": Gaussian(), "impulse": Impulse(p=0.3)}
+
+
+def noise_kind(name: str) -> Kind:
+    """The paper's kind of noise of that name. Raises LookupError with the names there are."""
+    if name not in NOISES:
+        raise LookupError(f"no noise {name!r}; the paper has {' and '.join(NOISES)}. For your own, hand a callable to "
+                          "NoiseScheduler")
+    return NOISES[name]
 
 
 @dataclass(frozen=True)
@@ -47,7 +58,7 @@ PROFILES = {
         levels_db=(-10.0,),
     ),
     "quick": Profile(
-        Budget(epochs=20, min_steps=300, max_steps=300, checks=10),
+        Budget(epochs=20, min_steps=160, max_steps=160, checks=10),
         seeds={"synthetic": 1, "ravdess_av": 1, "mosi_bclstm": 1},
         folds={"synthetic": (0, 5), "ravdess_av": (0, 3)},
         levels_db=(-10.0, -40.0),
@@ -65,6 +76,19 @@ PROFILES = {
 def every_condition(modalities: Sequence[str], scheduler: NoiseScheduler) -> tuple[Condition, ...]:
     """The incomplete conditions and the all-noisy one: six and one for three modalities, two and one for two."""
     return (*incomplete(modalities, scheduler), everything(modalities, scheduler))
+
+
+def averaged(rows: pd.DataFrame) -> pd.DataFrame:
+    """The tables' "Avg": for each training and metric the plain mean over the incomplete conditions of its corpus."""
+    parts = [average_over_conditions(part, incomplete_headers(dataset)) for dataset, part in rows.groupby("dataset")]
+    return pd.concat(parts, ignore_index=True)
+
+
+def incomplete_headers(dataset: str) -> list[str]:
+    """The columns of Table 3 for a corpus, by its spelling in tables: `a`, `v`, `l`, ... as its modalities allow."""
+    about = next(module.ABOUT for module in CORPORA.values() if module.NAME == dataset)
+    modalities = tuple(about.modalities)
+    return [c.header(modalities) for c in incomplete(modalities, NoiseScheduler(steps=1))]
 
 
 def recipes(
