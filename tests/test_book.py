@@ -366,3 +366,11 @@ def test_a_table_shows_the_numbers_of_its_frame():
     assert "| system | WA | n |\n| :-- | --: | --: |\n| A\\|B | 0.12 | 1 |\n| C | – | 22 |" in text
     with pytest.raises(ValueError, match="Tbl_A"):
         display.table_markdown(frame, "Tbl_A", "Caption")
+
+
+@pytest.mark.parametrize("source", [*sorted((ROOT / "book").glob("*.md")), *NOTEBOOKS], ids=lambda p: p.name)
+def test_no_formula_needs_a_part_of_mathjax_that_is_not_here(source):
+    """Such a macro would be fetched when the page is opened, fail, and take all formulas of the page with it."""
+    fetched = re.findall(r"\\(?:boldsymbol|cancel|color|textcolor|require|enclose|bbox|braket|ce|href|unicode)\b",
+                         source.read_text())
+    assert not fetched, f"{source.name} uses {sorted(set(fetched))}, which the shipped MathJax does not hold"

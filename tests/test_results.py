@@ -1,6 +1,7 @@
 """The ledger loses nothing; published and measured numbers are one form; a stored key is not computed twice."""
 
 import json
+import math
 import multiprocessing
 from dataclasses import replace
 
@@ -113,7 +114,8 @@ def test_the_interval_is_over_folds_and_seeds_are_averaged_first():
     assert out["mean"] == pytest.approx(1.0) and out["repetitions"] == 3
     assert out["high"] - out["mean"] == pytest.approx(4.302653 / 3**0.5, rel=1e-5)  # t(0.975, 2 degrees), std 1
     one_fold = summarise(rows[rows["fold"] == 0], ["system"]).iloc[0]
-    assert one_fold["repetitions"] == 2
+    assert one_fold["repetitions"] == 2, "with one fold, its seeds"
+    assert math.isnan(one_fold["low"]), "two repetitions give no interval worth printing"
 
 
 def test_paired_differences_are_taken_fold_by_fold():

@@ -52,16 +52,23 @@ from robustmer.noise import (
     stream,
     variance_for,
 )
-from robustmer.papers.nmer import LEVELS_DB, NOISES, noise_kind
+from robustmer.papers.nmer import LEVELS_DB, NOISES, noise_kind, profile_named
 from robustmer.results import claims
 
 palette = theme()
 kind = noise_kind(noise)
+profile_named(profile)  # an unknown name ends here
 size = "smoke" if profile == "smoke" else "quick"  # enough rows to see noise by
 data = load(corpus, **({"size": size, "seed": seed} if corpus == "synthetic" else {}))
 train, valid, test = data.fold(0)
 first = data.modalities[0]
-run_card(profile, data.name, noise=noise, snr=f"{snr_db:g} dB", fingerprint=data.fingerprint)
+shown = data
+if corpus == "synthetic":  # the figure of one utterance shows a real one, where there is one
+    try:
+        shown = load("ravdess_av")
+    except CorpusNotFound:
+        pass
+run_card(profile, dict.fromkeys([data.name, shown.name]), noise=noise, snr=f"{snr_db:g} dB", fingerprint=data.fingerprint)
 
 # %% [markdown]
 # ## From a schedule to a share
@@ -148,8 +155,8 @@ table(moments, "tbl-nmer-algorithm1", "Variance and kurtosis of the added noise"
       decimals=2)
 
 # %% [markdown]
-# The variances agree, the shapes do not ({numref}`fig-nmer-algorithm1`, {numref}`tbl-nmer-algorithm1`): many small
-# impulses add up to nearly a Gaussian. Under Algorithm 1 the paper's two kinds of noise would be almost the same
+# For impulse noise the variances agree, the shapes do not ({numref}`fig-nmer-algorithm1`, {numref}`tbl-nmer-algorithm1`):
+# many small impulses add up to nearly a Gaussian. Under Algorithm 1 the paper's two kinds of noise would be almost the same
 # experiment at two levels. The paper says that eq. 3 is what it uses, so this book uses eq. 3.
 #
 # ## The level in decibels
@@ -308,12 +315,6 @@ print(f"\ntolerance_db=None takes T={nearest.steps}, {nearest.nominal_db:.1f} dB
 # One utterance, feature by feature, with the same noise at growing levels.
 
 # %%
-shown = data
-if corpus == "synthetic":  # look at a real recording, where there is one
-    try:
-        shown = load("ravdess_av")
-    except CorpusNotFound:
-        pass
 rows = shown.fold(0)[2]
 row = rows[[seed % len(rows)]]
 frame = {m: int(row.real[m].sum()) // 2 for m in row.modalities}
@@ -326,9 +327,9 @@ for level in LEVELS_DB:
     for m in row.modalities:
         strips[m][f"{level:g} dB"] = seen.x[m][0, frame[m], :64]
     seen = corrupt(rows, condition, stream("all test utterances", seed))
-    pairs = [torch.stack([rows.x[m][rows.real[m]].flatten(), seen.x[m][rows.real[m]].flatten()])
-             for m in rows.modalities]
-    alike[f"{level:g} dB"] = sum(float(torch.corrcoef(pair)[0, 1]) for pair in pairs) / len(pairs)
+    alike[f"{level:g} dB"] = torch.stack([
+        torch.stack([b.x[m][rows.real[m]].flatten() for b in (rows, seen)]).corrcoef()
+        for m in rows.modalities])[:, 0, 1].mean()
 
 # %% mystnb={"figure": {"name": "fig-nmer-strips", "caption": "One utterance, clean and under the paper's four levels of noise: each column is one standardised feature (of one frame, at most 64 are shown). The same noise in every line, only its share grows."}} tags=["hide-input"]
 count = len(strips)

@@ -45,11 +45,11 @@ from robustmer.corpora import CORPORA, CorpusNotFound, load, synthetic
 from robustmer.corpora.corpus import mean_and_std
 from robustmer.display import run_card, table, theme
 from robustmer.noise import NoiseScheduler, steps_for, stream
-from robustmer.papers.nmer import PROFILES, noise_kind
+from robustmer.papers.nmer import noise_kind, profile_named
 from robustmer.results import claims, published, summarise
 
 palette = theme()
-p = PROFILES[profile]
+p = profile_named(profile)
 scheduler = NoiseScheduler(noise_kind(noise), snr_db=snr_db, tolerance_db=None)
 data = {}
 for name in corpora:
@@ -252,8 +252,8 @@ for name, corpus in data.items():
             x = np.concatenate([pooled[m] for m in some], axis=1)
             values[",".join(LETTERS[m] for m in some)] = (
                 synthetic.held_out_accuracy(x, label, parts))
-        found += [{"corpus": corpus.name, "fold": fold, "seed": seed, "input": given,
-                   "value": value} for given, value in values.items()]
+        found += [{"corpus": corpus.name, "fold": fold, "seed": seed,
+                   "input": given, "value": value} for given, value in values.items()]
 reference = pd.concat([
     summarise(rows, ["corpus", "input"])
     for _, rows in pd.DataFrame(found).groupby("corpus", sort=False)
@@ -289,7 +289,8 @@ for module in CORPORA.values():
     modalities = tuple(module.ABOUT.modalities)
     some = [c.header(modalities) for c in incomplete(modalities, scheduler)]
     headers.append({
-        "corpus": module.NAME, "modalities": ",".join(LETTERS[m] for m in modalities),
+        "corpus": module.NAME,
+        "modalities": ",".join(LETTERS[m] for m in modalities),
         "incomplete": " · ".join(some), "number": len(some),
         "all noisy": everything(modalities, scheduler).header(modalities),
         "nothing noisy": CLEAN.header(modalities),
@@ -315,8 +316,8 @@ few = train[range(min(16, len(train)))]
 def changed(batch, conditions, draw) -> torch.Tensor:
     """Which modalities of each row are noisy, (rows, modalities)."""
     seen = corrupt(batch, conditions, draw)
-    differs = [(seen.x[m] != batch.x[m]).flatten(1).any(1) for m in batch.modalities]
-    return torch.stack(differs, 1)
+    return torch.stack([(seen.x[m] != batch.x[m]).flatten(1).any(1)
+                        for m in batch.modalities], 1)
 
 
 draw = stream("epochs", seed)
@@ -325,7 +326,7 @@ every = test[range(min(16, len(test)))]
 panels["test"] = torch.cat([changed(every, c, draw) for c in conditions], 1)
 noisy_share = changed(train, conditions, draw).float().mean(0)
 
-# %% mystnb={"figure": {"name": "fig-nmer-conditions", "caption": "Utterances (lines) and modalities (columns), clean (light) or noisy (dark). In training each utterance has one condition and draws another in the next epoch; in the test each is shown under all."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-nmer-conditions", "caption": "Utterances (lines) and modalities (columns), clean (light) or noisy (dark). In training each utterance draws one condition and draws again in the next epoch; in the test each is shown under all."}} tags=["hide-input"]
 letters = [LETTERS[m] for m in corpus.modalities]
 figure, axes = plt.subplots(1, 3, figsize=(9, 3.6), layout="constrained",
                             width_ratios=[2, 2, 2 * len(conditions) * 0.75])
@@ -368,8 +369,8 @@ for corpus in data.values():
         at = scheduler.level(raw.variance[m])
         own = std.square() * at.alpha_bar / (1 - at.alpha_bar)
         units.append({
-            "corpus": corpus.name, "modality": m, "raw variance": f"{raw.variance[m]:.3g}",
-            "T, raw": at.steps,
+            "corpus": corpus.name, "modality": m,
+            "raw variance": f"{raw.variance[m]:.3g}", "T, raw": at.steps,
             "middle feature, dB": 10 * math.log10(float(own.median()) or 1e-99),
             "standardised variance": variance[m],
             "T, standardised": steps_for(snr_db, variance[m], tolerance_db=None),

@@ -41,12 +41,12 @@ from robustmer.display import run_card, table, theme
 from robustmer.metrics import ua
 from robustmer.nn.gaussians import kl_to_standard, sample
 from robustmer.noise import NoiseScheduler, stream
-from robustmer.papers.nmer import PROFILES, noise_kind
+from robustmer.papers.nmer import noise_kind, profile_named
 from robustmer.systems import MEN, NMER, LogReg
 from robustmer.train import fit, seeded
 
 palette = theme()
-p = PROFILES[profile]
+p = profile_named(profile)
 scheduler = NoiseScheduler(noise_kind(noise), snr_db=snr_db)
 options = {"size": p.size, "pooled": p.pooled} if corpus == "synthetic" else {}
 data = load(corpus, **options)

@@ -53,8 +53,8 @@ systems = ["MEN", "NMER", "LogReg", "LogReg, noisy training"]
 # A recipe says everything that decides a number. Its key, a hash of that description with every default written out,
 # stands in each row that it produces.
 
-# %%
-p = nmer.PROFILES[profile]
+# %% tags=["hide-output"]
+p = nmer.profile_named(profile)
 levels = sorted({*p.levels_db, snr_db}, reverse=True)
 recipes = nmer.recipes(profile, [corpus], levels, first_seed=seed)
 chosen = next(r for r in recipes if r.name == "NMER" and f"{snr_db:g} dB" in str(r.train[0]))
@@ -73,8 +73,8 @@ seconds = time.perf_counter() - start
 folds, seeds = rows["fold"].nunique(), rows["seed"].nunique()
 run_card(profile, name, device, seconds, folds=folds, seeds=seeds, fingerprint=rows["fingerprint"].iloc[0])
 repeats = "folds" if folds > 1 else "seeds"
-source = (f"Corpus {name}{' (synthetic data)' if name == 'synthetic' else ''}, profile {profile}, {folds} folds, "
-          f"{seeds} seeds, {rows['device'].iloc[0]}, commit {rows['commit'].iloc[0]}.")
+source = (f"Corpus {name}{' (synthetic data)' if name == 'synthetic' else ''}, profile {profile}, folds: {folds}, "
+          f"seeds: {seeds}, {rows['device'].iloc[0]}, commit {rows['commit'].iloc[0]}.")
 
 # %% [markdown]
 # ## Accuracy against the signal-to-noise ratio
@@ -93,7 +93,7 @@ def compare(ua: pd.DataFrame, level: float, noise: str) -> str:
     """NMER minus MEN at one level, paired over folds (or seeds), in words."""
     out = paired(nmer.averaged(ua[(ua["noise"] == noise) & (ua["snr_db"] == f"{level:g}")]), "NMER", "MEN")
     sure = (f" (95% interval {out['low']:+.3f} to {out['high']:+.3f}, {out['repetitions']} {out['unit']}s)"
-            if out["repetitions"] > 1 else f" (one {out['unit']}: no interval)")
+            if out["repetitions"] > 2 else f" ({out['repetitions']} {out['unit']}: no interval)")
     return f"- {noise}, {level:g} dB: NMER minus MEN **{out['mean']:+.3f} UA**{sure}"
 
 
@@ -153,12 +153,12 @@ ours = pd.concat([measured, rows[~rows["key"].isin(measured["key"])]])
 blocks = []
 for (dataset, profile_of), part in ours[ours["noise"] != ""].groupby(["dataset", "profile"], sort=False):
     mean = summarise(nmer.averaged(part), ["system", "noise", "snr_db", "metric"])
-    blocks.append(mean.assign(source=f"ours, {profile_of}", dataset=dataset))
+    blocks.append(mean.assign(source=f"measured, profile {profile_of}", dataset=dataset))
 paper = published("nmer", 2).rename(columns={"value": "mean"})
-paper = paper[paper["system"].isin(systems)].assign(source="paper")
+paper = paper[paper["system"].isin(systems)].assign(source="published")
 both = pd.concat([paper, *blocks])
 both = both[both["metric"].isin(["WA", "UA"])]
-both["cell"] = [f"{m:.4f}" if s == "paper" else f"{m:.3f}" if pd.isna(h) else f"{m:.3f} ± {h - m:.3f}"
+both["cell"] = [f"{m:.4f}" if s == "published" else f"{m:.3f}" if pd.isna(h) else f"{m:.3f} ± {h - m:.3f}"
                 for m, s, h in zip(both["mean"], both["source"], both.get("high", both["mean"]), strict=True)]
 both["snr_db"] = [f"{float(x):g} dB" for x in both["snr_db"]]
 both["order"] = both["system"].map(systems.index)
@@ -172,8 +172,8 @@ for noise_name in nmer.NOISES:
     for metric in ("WA", "UA"):
         sub = wide[metric].reindex(columns=shown)
         table(sub, f"tbl-nmer-2-{noise_name}-{metric.lower()}", f"Table 2, {noise_name} noise, {metric} (Avg)",
-              "Ours: mean ± half the 95% interval, over folds (RAVDESS-AV, synthetic) or seeds (CMU-MOSI). "
-              "“synthetic” is synthetic data.")
+              "Measured: mean ± half the 95% interval, over folds (RAVDESS-AV, synthetic) or seeds (CMU-MOSI), "
+              f"{', '.join(sorted(set(ours['device'])))}, commits {', '.join(sorted(set(ours['commit'])))}. “synthetic” is synthetic data.")
 
 # %% [markdown]
 # ## What the real corpora say
@@ -182,7 +182,7 @@ for noise_name in nmer.NOISES:
 if measured.empty:
     display(Markdown("*No real rows are measured yet.*"))
 for dataset, part in measured.groupby("dataset", sort=False):
-    about = (f"{part['fold'].nunique()} folds, {part['seed'].nunique()} seeds, {part['key'].nunique()} trainings, "
+    about = (f"folds: {part['fold'].nunique()}, seeds: {part['seed'].nunique()}, trainings: {part['key'].nunique()}, profile paper, "
              f"{', '.join(part['device'].unique())}, commit {', '.join(part['commit'].unique())}, corpus {part['fingerprint'].iloc[0]}")
     display(Markdown(f"**{dataset}** — {about}"))
     ua = part[(part["metric"] == "UA") & (part["noise"] != "")]

@@ -79,7 +79,8 @@ def cross_validate(
 
     Each recipe is a unit: its rows are appended together when it is done, so an interrupted run loses at most the units
     under way and a second run computes only what is missing. `again` computes every recipe and writes nothing.
-    `jobs` processes share the cores (OMP_NUM_THREADS, where it is set, is kept to). Rows measured on other data than the corpus now holds do not count as done.
+    `jobs` processes share the cores; OMP_NUM_THREADS, where it is set, is kept to. Rows measured on other data than the
+    corpus now holds do not count as done.
     """
     path = ledger(paper, profile)
     fingerprints = {r.corpus: load(r.corpus, **r.corpus_options).fingerprint for r in recipes}

@@ -164,14 +164,15 @@ def summarise(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
     Where there are several folds, the folds are the repetitions and their seeds are averaged first, because two seeds
     share their test speakers; with one fold the seeds are, and the interval then speaks of initial weights only.
-    The interval is Student's t; folds share training data, so it is somewhat too narrow (Nadeau and Bengio 2003).
+    The interval is Student's t; folds share training data, so it is somewhat too narrow (Nadeau and Bengio 2003). With
+    fewer than three repetitions it would be too wide to mean anything and is nan.
     """
     by = list(by)
     unit = "fold" if rows["fold"].nunique() > 1 else "seed"
     per_unit = rows.groupby([*by, unit], sort=False)["value"].mean().reset_index()
     out = per_unit.groupby(by, sort=False)["value"].agg(["mean", "std", "count"]).reset_index()
     half = [
-        s / math.sqrt(n) * stats.t.ppf(0.975, n - 1) if n > 1 else math.nan
+        s / math.sqrt(n) * stats.t.ppf(0.975, n - 1) if n > 2 else math.nan
         for s, n in zip(out["std"], out["count"], strict=True)
     ]
     return out.assign(low=out["mean"] - half, high=out["mean"] + half, repetitions=out["count"]).drop(
