@@ -14,7 +14,7 @@ from robustmer.nn.attention import TransformerEncoder
 from robustmer.nn.encoders import Encoders
 from robustmer.nn.gaussians import central_moment_discrepancy, kl_to_standard, sample
 from robustmer.noise import NoiseScheduler, stream
-from robustmer.systems import MEN, NMER, SYSTEMS, LogReg, load_system
+from robustmer.systems import MEN, NMER, SYSTEMS, LogReg, count_parameters, load_system
 from robustmer.train import Budget, Diverged, fit
 
 IEMOCAP = {"audio": 130, "visual": 342, "text": 1024}
@@ -38,12 +38,8 @@ def test_law(name, law, shape):
     law(ALL[name], *laws.SHAPES[shape])
 
 
-def parameters(module):
-    return sum(p.numel() for p in module.parameters())
-
-
 def test_men_has_the_size_of_mmins_code():
-    assert parameters(MEN(IEMOCAP, FOUR)) == 2_063_620
+    assert count_parameters(MEN(IEMOCAP, FOUR)) == 2_063_620
 
 
 def test_nmer_has_the_widths_of_section_3_3():
@@ -52,9 +48,9 @@ def test_nmer_has_the_widths_of_section_3_3():
     assert len(system.transformer.layers) == 5 and system.transformer.layers[0]["attention"].heads == 16
     assert [layer.out_features for layer in system.decoder if isinstance(layer, nn.Linear)] == [128, 256, 384]
     assert [layer.out_features for layer in system.classifier if isinstance(layer, nn.Linear)] == [384, 128, 4]
-    assert parameters(system.transformer) == 12_814_720  # the size of the released code's transformer
-    assert parameters(system.encoders.shared) == 33_024
-    assert parameters(NMER({"audio": 130, "visual": 342}, FOUR).transformer) < 12_814_720
+    assert count_parameters(system.transformer) == 12_814_720  # the size of the released code's transformer
+    assert count_parameters(system.encoders.shared) == 33_024
+    assert count_parameters(NMER({"audio": 130, "visual": 342}, FOUR).transformer) < 12_814_720
 
 
 @pytest.mark.parametrize("tokens", [1, 4])

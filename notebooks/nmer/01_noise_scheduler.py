@@ -14,6 +14,7 @@
 # ---
 
 # %% [markdown]
+# (nmer-noise-scheduler)=
 # # The noise scheduler
 #
 # NMER section 2.2. Instead of deleting a modality, noise is added to its features, and one integer $T$ decides how much.

@@ -14,6 +14,7 @@
 # ---
 
 # %% [markdown]
+# (nmer-data)=
 # # Data and conditions
 #
 # NMER sections 3.1 and 3.2, Table 1. **Which utterances does a system learn from, which is it judged on, and what does it

@@ -42,7 +42,7 @@ from robustmer.metrics import ua
 from robustmer.nn.gaussians import kl_to_standard, sample
 from robustmer.noise import NoiseScheduler, stream
 from robustmer.papers.nmer import noise_kind, profile_named
-from robustmer.systems import MEN, NMER, LogReg
+from robustmer.systems import MEN, NMER, LogReg, count_parameters
 from robustmer.train import fit, seeded
 
 palette = theme()
@@ -74,14 +74,14 @@ for name, dims in shapes.items():
         "invariant encoders": system.encoders.before_shared,
         "shared linear layers": system.encoders.shared,
         "transformer": system.transformer,
-        "mean and log-variance": torch.nn.ModuleList([system.to_mu, system.to_logvar]),
+        "to mean": system.to_mu,
+        "to log-variance": system.to_logvar,
         "decoder": system.decoder,
         "classifier": system.classifier,
         "teacher (frozen)": system.teacher,
     }
-    counts[name] = {part: sum(q.numel() for q in m.parameters()) for part, m in parts.items()}
-    counts[name]["all of NMER"] = sum(q.numel() for q in system.parameters())
-    counts[name]["MEN, for comparison"] = sum(q.numel() for q in MEN(dims, four).parameters())
+    parts |= {"all of NMER": system, "MEN, for comparison": MEN(dims, four)}
+    counts[name] = {part: count_parameters(module) for part, module in parts.items()}
 
 # %% tags=["hide-input"]
 sizes = pd.DataFrame(counts).rename_axis("part").map("{:,}".format)
@@ -102,15 +102,17 @@ x, y = torch.randn(2, 5, 1, 768, generator=stream("tokens", seed))
 with torch.no_grad():
     linear = attention.out(attention.value(x))
     bend = attention((x + y) / 2) - (attention(x) + attention(y)) / 2
-    print(f"attention - W_o W_v x:         {(attention(x) - linear).abs().max():.1e}")
-    print(f"f((x+y)/2) - (f(x) + f(y))/2:  {bend.abs().max():.1e}")
+    print(f"attention - W_o W_v x:        {(attention(x) - linear).abs().max():.0e}")
+    print(f"f((x+y)/2) - (f(x) + f(y))/2: {bend.abs().max():.0e}")
 
 # %% [markdown]
 # ## The losses
 #
-# $\mathcal{L} = \lambda_1 (\mathcal{L}_{\mathrm{kl}} + \mathcal{L}_{\mathrm{mse}}) + \lambda_2 \mathcal{L}_{\mathrm{inv}}
-# + \lambda_3 \mathcal{L}_{\mathrm{cls}}$ with weights 1, 10 and 1 (section 3.3). The targets of
-# $\mathcal{L}_{\mathrm{mse}}$ and $\mathcal{L}_{\mathrm{inv}}$ are the specific and invariant features that a frozen
+# $$ \mathcal{L} = \lambda_1 \left( \mathcal{L}_{kl} + \mathcal{L}_{mse} \right)
+#    + \lambda_2 \mathcal{L}_{inv} + \lambda_3 \mathcal{L}_{cls} $$
+#
+# with weights 1, 10 and 1 (section 3.3). The targets of $\mathcal{L}_{mse}$ and $\mathcal{L}_{inv}$ are the specific and
+# invariant features that a frozen
 # teacher has of the clean rows. Equation 6 has no reduction and equation 7 divides by the number $N$ of values. Here both
 # are summed over a row and divided by the same $N$, the width of $\mathbf{C}$; their sum is then a negative evidence bound
 # up to a factor. The released code sums the one over the batch and averages the other:
@@ -126,13 +128,11 @@ with torch.no_grad(), seeded("first step", seed):
     target, _ = system.targets(batch)
     kl = kl_to_standard(out.mu, out.logvar)
     squares = (out.c - target).square()
-reductions = pd.DataFrame({
-    "KL": {"here: both / (rows N)": kl.sum() / squares.numel(),
-           "released code: KL summed, error averaged": kl.sum(),
-           "both averaged over their own elements": kl.mean()},
-    "squared error": dict.fromkeys(["here: both / (rows N)", "released code: KL summed, error averaged",
-                                    "both averaged over their own elements"], squares.mean()),
-}).astype(float).rename_axis("reduction")
+reductions = pd.DataFrame({"KL": {
+    "here: both divided by rows times N": float(kl.sum() / squares.numel()),
+    "released code: KL summed, error averaged": float(kl.sum()),
+    "each averaged over its own elements": float(kl.mean()),
+}}).rename_axis("reduction").assign(**{"squared error": float(squares.mean())})
 reductions["KL / error"] = reductions["KL"] / reductions["squared error"]
 
 # %% tags=["hide-input"]
@@ -145,8 +145,8 @@ table(reductions, "tbl-nmer-reductions", "The two parts of the generation loss b
 # teacher on clean rows and then NMER on rows that draw one of the incomplete conditions in every epoch.
 
 # %%
-history = list(fit(system, train, valid, conditions, p.budget, seed=f"network, seed {seed}"))
-records = pd.DataFrame(history)
+training = fit(system, train, valid, conditions, p.budget, seed=f"network, seed {seed}")
+records = pd.DataFrame(list(training))
 
 # %% mystnb={"figure": {"name": "fig-nmer-losses", "caption": "Left: the terms of the loss in NMER's second stage, weighted as they are added (mean since the last validation). Right: UA on the validation speakers, of the teacher on clean rows and of NMER on noisy ones, each row under every incomplete condition. The weights of the best validation are kept."}} tags=["hide-input"]
 import matplotlib.pyplot as plt
@@ -236,7 +236,8 @@ scores = {}
 for name, other in {"LogReg, noisy training": LogReg, "MEN, noisy training": MEN}.items():
     with seeded("network and losses", seed):
         rival = other(data.dims, data.classes).to(device)
-    scores[name] = max(r["valid_ua"] for r in fit(rival, train, valid, conditions, p.budget, seed=f"rival, seed {seed}"))
+    records = fit(rival, train, valid, conditions, p.budget, seed=f"rival, seed {seed}")
+    scores[name] = max(record["valid_ua"] for record in records)
 scores[f"NMER, tokens={tokens!r}"] = best
 simple = pd.DataFrame({"UA on validation": scores}).rename_axis("system")
 table(simple, "tbl-nmer-simple", f"Best validation UA under {noise} noise at {snr_db:g} dB",

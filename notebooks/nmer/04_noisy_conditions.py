@@ -35,7 +35,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from robustmer.corpora import CORPORA
-from robustmer.display import run_card, snr_curves, table, theme
+from robustmer.display import plus_minus, run_card, snr_curves, table, theme
 from robustmer.evaluate import cross_validate
 from robustmer.papers import nmer
 from robustmer.recipe import describe
@@ -57,7 +57,8 @@ systems = ["MEN", "NMER", "LogReg", "LogReg, noisy training"]
 p = nmer.profile_named(profile)
 levels = sorted({*p.levels_db, snr_db}, reverse=True)
 recipes = nmer.recipes(profile, [corpus], levels, first_seed=seed)
-chosen = next(r for r in recipes if r.name == "NMER" and f"{snr_db:g} dB" in str(r.train[0]))
+at_level = [r for r in recipes if f"{snr_db:g} dB" in str(r.train[0])]
+chosen = next(r for r in at_level if r.name == "NMER")
 print(len(recipes), "trainings; one of them, key", chosen.key)
 describe(chosen)
 
@@ -116,13 +117,13 @@ def by_condition(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     clean_trained = {r.key for r in recipes if not r.train[0].noise}
     clean = rows[(rows["condition"] == "clean") & (rows["metric"] == metric) & rows["key"].isin(own | clean_trained)]
     out = summarise(pd.concat([level, clean]), ["system", "condition"])
-    text = out.assign(cell=[f"{m:.3f}" if pd.isna(h) else f"{m:.3f} ± {h - m:.3f}"
+    text = out.assign(cell=[plus_minus(m, h)
                             for m, h in zip(out["mean"], out["high"], strict=True)])
     wide = text.pivot(index="system", columns="condition", values="cell")
     return wide.reindex(index=systems, columns=columns)
 
 
-table(by_condition(rows, "UA"), "tbl-nmer-conditions", f"UA by condition, {noise} noise at {snr_db:g} dB",
+table(by_condition(rows, "UA"), "tbl-nmer-by-condition", f"UA by condition, {noise} noise at {snr_db:g} dB",
       source + f" ± half the 95% interval over {repeats}.")
 
 # %% [markdown]
@@ -157,22 +158,24 @@ for (dataset, profile_of), part in ours[ours["noise"] != ""].groupby(["dataset",
 paper = published("nmer", 2).rename(columns={"value": "mean"})
 paper = paper[paper["system"].isin(systems)].assign(source="published")
 both = pd.concat([paper, *blocks])
+both["data"] = both["dataset"] + [
+    f" ({s.split()[-1]})" if s != "measured, profile paper" else "" for s in both["source"]]
 both = both[both["metric"].isin(["WA", "UA"])]
-both["cell"] = [f"{m:.4f}" if s == "published" else f"{m:.3f}" if pd.isna(h) else f"{m:.3f} ± {h - m:.3f}"
+both["cell"] = [f"{m:.4f}" if s == "published" else plus_minus(m, h)
                 for m, s, h in zip(both["mean"], both["source"], both.get("high", both["mean"]), strict=True)]
 both["snr_db"] = [f"{float(x):g} dB" for x in both["snr_db"]]
 both["order"] = both["system"].map(systems.index)
 for noise_name in nmer.NOISES:
     one = both[both["noise"] == noise_name]
-    wide = one.pivot_table(index=["source", "dataset", "order", "system"], columns=["metric", "snr_db"],
+    wide = one.pivot_table(index=["source", "data", "order", "system"], columns=["metric", "snr_db"],
                            values="cell", aggfunc="first", sort=False)
-    wide = wide.reset_index("order", drop=True)
+    wide = wide.reset_index(["source", "order"], drop=True)
     wide = wide[sorted(wide.columns, key=lambda c: (c[0] != "WA", -float(c[1].split()[0])))]
     shown = ["-10 dB", "-20 dB", "-30 dB", "-40 dB"]
     for metric in ("WA", "UA"):
         sub = wide[metric].reindex(columns=shown)
         table(sub, f"tbl-nmer-2-{noise_name}-{metric.lower()}", f"Table 2, {noise_name} noise, {metric} (Avg)",
-              "Measured: mean ± half the 95% interval, over folds (RAVDESS-AV, synthetic) or seeds (CMU-MOSI), "
+              "Published: as printed. Measured here (profile paper unless said): mean ± half the 95% interval, over folds (RAVDESS-AV, synthetic) or seeds (CMU-MOSI), "
               f"{', '.join(sorted(set(ours['device'])))}, commits {', '.join(sorted(set(ours['commit'])))}. “synthetic” is synthetic data.")
 
 # %% [markdown]
@@ -204,7 +207,7 @@ for dataset, part in measured.groupby("dataset", sort=False):
 clean = measured[(measured["condition"] == "clean") & measured["system"].isin(["MEN", "LogReg"])]
 if not clean.empty:
     out = summarise(clean[clean["metric"] != "F1"], ["dataset", "system", "metric"])
-    out["cell"] = [f"{m:.3f} ± {h - m:.3f}" if pd.notna(h) else f"{m:.3f}" for m, h in zip(out["mean"], out["high"], strict=True)]
+    out["cell"] = [plus_minus(m, h) for m, h in zip(out["mean"], out["high"], strict=True)]
     table(out.pivot(index=["dataset", "system"], columns="metric", values="cell")[["WA", "UA"]], "tbl-nmer-clean",
           "Trained and tested on clean data", "Profile paper. ± half the 95% interval over folds (RAVDESS-AV) or seeds (CMU-MOSI).")
 

@@ -68,6 +68,11 @@ def escape(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
+def plus_minus(mean: float, high: float) -> str:
+    """A mean and half its interval as a cell that does not break; the mean alone where there is no interval."""
+    return f"{mean:.3f}" if pd.isna(high) else f"{mean:.3f}\u00a0±\u00a0{high - mean:.3f}"
+
+
 def run_card(profile: str, corpus: str | Iterable[str], device: str = "cpu", seconds: float | None = None,
              **more: object) -> None:
     """Display one line that says what the page's numbers come from: profile, corpora, device, commit and what else."""

@@ -3,7 +3,7 @@
 from robustmer.systems.logreg import LogReg
 from robustmer.systems.men import MEN
 from robustmer.systems.nmer import NMER
-from robustmer.systems.system import Objective, Stage, System, load_system
+from robustmer.systems.system import Objective, Stage, System, count_parameters, load_system
 
 SYSTEMS: dict[str, type[System]] = {
     "LogReg": LogReg,
@@ -11,4 +11,4 @@ SYSTEMS: dict[str, type[System]] = {
     "NMER": NMER,
 }
 
-__all__ = ["SYSTEMS", "LogReg", "MEN", "NMER", "Objective", "Stage", "System", "load_system"]
+__all__ = ["SYSTEMS", "LogReg", "MEN", "NMER", "Objective", "Stage", "System", "count_parameters", "load_system"]

@@ -116,3 +116,8 @@ def load_system(path: str | Path, systems: Mapping[str, type[System]] | None = N
     system = systems[name](**settings)
     system.load_state_dict(state)
     return system.eval()
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Numbers that can learn, or could: every element of every parameter, frozen or not."""
+    return sum(p.numel() for p in module.parameters())
