@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from robustmer import corpora
+from robustmer.batch import collate
 from robustmer.corpora import Corpus, CorpusError, CorpusNotFound, mosi_bclstm, ravdess_av, synthetic
 from robustmer.corpora.corpus import ROOT
 from robustmer.corpora.layout import vectors
@@ -426,3 +427,42 @@ def test_a_label_outside_the_classes_is_refused_by_every_corpus():
     rows = vectors({"audio": np.ones((3, 2))}, np.arange(3), people, names, "tiny")
     with pytest.raises(CorpusError, match="'z' has label 2.*numbered 0 to 1"):
         Corpus("tiny", ("no", "yes"), rows, ((np.array([0]), np.array([1]), np.array([2])),))
+
+
+def tiny(**changes) -> Corpus:
+    rows = collate({"audio": list(np.ones((6, 2)))}, np.arange(6) % 2, list("aabbcc"), list("uvwxyz"))
+    folds = ((np.arange(2), np.arange(2, 4), np.arange(4, 6)),)
+    return Corpus(**(dict(name="tiny", classes=("no", "yes"), rows=rows, folds=folds) | changes))
+
+
+def test_a_corpus_that_would_mislead_is_refused():
+    rows = tiny().rows
+    broken = rows.replace(x={"audio": torch.where(torch.arange(6)[:, None, None] == 3, torch.nan, rows.x["audio"])})
+    with pytest.raises(CorpusError, match="audio of utterance 'x' is not finite"):
+        tiny(rows=broken)
+    with pytest.raises(CorpusError, match="fold 0 has speaker 'a' in two parts"):
+        tiny(folds=((np.array([0]), np.array([1]), np.array([2])),))
+    with pytest.raises(CorpusError, match="label 1, but the classes are numbered 0 to 0"):
+        tiny(classes=("no",))
+    gone = rows.replace(present={"audio": torch.arange(6) > 0})
+    assert tiny(rows=gone).fingerprint != tiny().fingerprint
+
+
+@pytest.mark.parametrize("label, said", [([0.7, 1.9], "labels are numbers of classes"), ([], "no utterances")])
+def test_labels_that_are_no_class_numbers_are_refused(label, said):
+    with pytest.raises(ValueError, match=said):
+        collate({"audio": [np.ones(2)] * len(label)}, np.array(label))
+
+
+@pytest.mark.parametrize("value, said", [(1e300, "not finite"), ("loud", "give numbers"), (np.nan, "not finite")])
+def test_features_that_no_network_could_read_are_refused(value, said):
+    with pytest.raises(ValueError, match=said):
+        collate({"audio": [np.ones(2), np.array([1, value])]}, np.array([0, 1]))
+
+
+def test_a_mask_chooses_rows():
+    batch = tiny().rows
+    assert batch[batch.label == 1].id.tolist() == ["v", "x", "z"]
+    assert batch[2].id.tolist() == ["w"]
+    with pytest.raises(IndexError, match="mask of 3 rows"):
+        batch[np.array([True, False, True])]

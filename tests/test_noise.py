@@ -149,6 +149,14 @@ def test_a_users_noise_is_any_function_that_returns_a_tensor():
         NoiseScheduler(short, steps=5)(torch.zeros(4, 3, 2), torch.ones(4, 3, dtype=torch.bool), 1.0, stream("x"))
 
 
+def test_noise_that_does_not_come_from_its_generator_is_refused():
+    with pytest.raises(ValueError, match="'careless' differs between two draws from the same stream"):
+        def careless(shape, generator):
+            return torch.randn(shape)
+
+        NoiseScheduler(careless, steps=5).level(1.0)
+
+
 @pytest.mark.parametrize("make, said", [
     (lambda: NoiseScheduler(steps=0), "greater than zero"),
     (lambda: NoiseScheduler(), "exactly one"),
@@ -161,6 +169,8 @@ def test_a_users_noise_is_any_function_that_returns_a_tensor():
     (lambda: NoiseScheduler(snr_db=-500).level(1.0), "out of reach"),
     (lambda: NoiseScheduler(snr_db=-10).level(0.0), "no signal"),
     (lambda: Condition(noise={"smell": NoiseScheduler(snr_db=-10)}), "'smell'.*audio, visual, text"),
+    (lambda: corrupt(laws.small_batch({"audio": 2}, 1).replace(variance={}),
+                     Condition(noise={"audio": NoiseScheduler(snr_db=-10)}), stream("x")), "no variance for audio"),
     (lambda: Condition(seen=()), "something must be seen"),
     (lambda: Condition(seen=("text",), noise={"audio": NoiseScheduler(snr_db=-10)}), "cannot be noisy"),
     (lambda: corrupt(laws.small_batch({"audio": 2}, 1), Condition(seen=("text",)), stream("x")),

@@ -1,5 +1,6 @@
 """The ledger loses nothing; published and measured numbers are one form; a stored key is not computed twice."""
 
+import functools
 import json
 import math
 import multiprocessing
@@ -15,7 +16,7 @@ from robustmer.batch import MODALITIES
 from robustmer.conditions import CLEAN, everything, incomplete
 from robustmer.corpora import load
 from robustmer.evaluate import cross_validate, evaluate
-from robustmer.noise import Gaussian, NoiseScheduler
+from robustmer.noise import Gaussian, Impulse, NoiseScheduler
 from robustmer.papers import PAPERS, find, keys, nmer
 from robustmer.recipe import Recipe, describe
 from robustmer.results import Row, append, average_over_conditions, paired, published, read, summarise
@@ -41,6 +42,12 @@ def test_rows_come_back_as_they_were_written(tmp_path):
     back = read(tmp_path / "x.csv")
     assert [Row(**row) for row in back.to_dict("records")] == [*rows, replace(ROW, key="k1")]
     assert results.read_recipes(tmp_path / "x.recipes.jsonl") == {"k0": {"system": "MEN"}, "k1": {"system": "NMER"}}
+
+
+def test_a_torn_header_is_written_anew(tmp_path):
+    (tmp_path / "x.csv").write_text("paper,tab")
+    append(tmp_path / "x.csv", [ROW])
+    assert len(read(tmp_path / "x.csv")) == 1
 
 
 @pytest.mark.parametrize("cut", [1, 5, 40, 75])
@@ -108,11 +115,14 @@ def frame(rows: pd.DataFrame) -> pd.DataFrame:
 
 def test_the_interval_is_over_folds_and_seeds_are_averaged_first():
     rows = pd.DataFrame(
-        [{"system": "x", "fold": f, "seed": s, "value": f + 0.1 * s} for f in range(3) for s in (-1, 1)]
+        {"system": "x", "dataset": "RAVDESS-AV", "fold": f, "seed": s, "value": f + 0.1 * s}
+        for f in range(3)
+        for s in (-1, 1)
     )
     out = summarise(rows, ["system"]).iloc[0]
     assert out["mean"] == pytest.approx(1.0) and out["repetitions"] == 3
-    assert out["high"] - out["mean"] == pytest.approx(4.302653 / 3**0.5, rel=1e-5)  # t(0.975, 2 degrees), std 1
+    # Nadeau and Bengio: std 1, three folds, a test part a quarter of the train part; t(0.975, 2 degrees) = 4.302653
+    assert out["high"] - out["mean"] == pytest.approx(4.302653 * (1 / 3 + 1 / 4) ** 0.5, rel=1e-5)
     one_fold = summarise(rows[rows["fold"] == 0], ["system"]).iloc[0]
     assert one_fold["repetitions"] == 2, "with one fold, its seeds"
     assert math.isnan(one_fold["low"]), "two repetitions give no interval worth printing"
@@ -122,16 +132,28 @@ def test_paired_differences_are_taken_fold_by_fold():
     """Folds differ by far more than systems do, and the interval of the difference does not feel it."""
     values = {"NMER": [0.30, 0.51, 0.72], "MEN": [0.20, 0.40, 0.60]}
     rows = pd.DataFrame(
-        {"system": name, "fold": f, "seed": s, "value": v}
+        {"system": name, "dataset": "RAVDESS-AV", "fold": f, "seed": s, "value": v}
         for name, column in values.items()
         for f, v in enumerate(column)
         for s in range(2)
     )
     out = paired(rows, "NMER", "MEN")
     assert out["mean"] == pytest.approx(0.11) and out["unit"] == "fold" and out["repetitions"] == 3
-    assert out["low"] == pytest.approx(0.11 - 4.302653 * 0.01 / 3**0.5, rel=1e-4)
+    assert out["low"] == pytest.approx(0.11 - 4.302653 * 0.01 * (1 / 3 + 1 / 4) ** 0.5, rel=1e-4)
     one = paired(rows[rows["fold"] == 0], "NMER", "MEN")
     assert one["unit"] == "seed" and one["mean"] == pytest.approx(0.10) and one["repetitions"] == 2
+
+
+def test_each_corpus_has_its_own_repetitions():
+    """Folds for one, seeds for the other, also when both are summarised at once."""
+    rows = pd.DataFrame(
+        [{"dataset": "RAVDESS-AV", "fold": f, "seed": s, "value": f + 0.1 * s} for f in range(6) for s in range(3)]
+        + [{"dataset": "CMU-MOSI", "fold": 0, "seed": s, "value": 0.1 * s} for s in range(5)]
+    )
+    out = summarise(rows, ["dataset"]).set_index("dataset")
+    assert out["unit"].to_dict() == {"RAVDESS-AV": "fold", "CMU-MOSI": "seed"}
+    assert out["repetitions"].to_dict() == {"RAVDESS-AV": 6, "CMU-MOSI": 5}
+    assert out["low"].notna().all()
 
 
 def test_the_average_follows_the_modalities_of_each_corpus():
@@ -150,12 +172,12 @@ def test_the_average_follows_the_modalities_of_each_corpus():
 
 def test_a_key_is_the_whole_description():
     same = recipe()
-    assert same.key == recipe(options={"l2": 0.01}).key, "a default written out is the same experiment"
+    assert same.key == recipe(options={"l2": 0.1}).key, "a default written out is the same experiment"
     changes = [
         dict(fold=1),
         dict(seed=1),
         dict(system=MEN),
-        dict(options={"l2": 0.1}),
+        dict(options={"l2": 0.3}),
         dict(train=(everything(MODALITIES, NOISY),)),
         dict(budget=Budget(epochs=2)),
         dict(corpus_options={"size": "quick"}),
@@ -175,6 +197,29 @@ def test_an_edited_noise_function_is_another_key():
         return 2 * torch.ones(shape)
 
     assert recipe(test=(everything(MODALITIES, NoiseScheduler(hum, steps=5)),)).key != first
+
+
+def test_what_a_noise_function_captured_is_in_the_key():
+    def louder(by):
+        def hum(shape, generator):
+            return by * torch.ones(shape)
+
+        return hum
+
+    keys_of = {recipe(test=(everything(MODALITIES, NoiseScheduler(louder(by), steps=5)),)).key for by in (1, 1, 9)}
+    assert len(keys_of) == 2
+    with pytest.raises(ValueError, match="source of the noise 'partial' cannot be found"):
+        recipe(test=(everything(MODALITIES, NoiseScheduler(functools.partial(louder(1)), steps=5)),)).key  # noqa: B018
+
+
+def test_test_conditions_that_a_table_could_not_tell_apart_are_refused():
+    louder = NoiseScheduler(nmer.NOISES["impulse"], snr_db=-10), NoiseScheduler(Impulse(0.9), snr_db=-10)
+    with pytest.raises(ValueError, match="read alike in a table"):
+        recipe(test=tuple(everything(MODALITIES, s) for s in louder))
+    with pytest.raises(ValueError, match="training and test conditions"):
+        recipe(test=())
+    with pytest.raises(ValueError, match="no corpus 'iemocap'"):
+        recipe(corpus="iemocap")
 
 
 def test_unknown_options_are_named():
@@ -218,16 +263,47 @@ def ledgers(tmp_path, monkeypatch):
 
 def test_a_finished_key_is_not_computed_twice_and_a_stored_key_gives_the_same_rows_again(ledgers, monkeypatch):
     recipes = [recipe(seed=s, system=system) for s in (0, 1) for system in (LogReg, MEN)]
-    first = cross_validate(recipes[:3], "nmer", progress=False)
+    first = cross_validate(recipes[:3], "nmer", "quick", progress=False)
     assert len(first) == 9 and first["key"].nunique() == 3
     runs = []
     real = evaluating.run_recipe
     monkeypatch.setattr(evaluating, "run_recipe", lambda r, **k: (runs.append(r.key), real(r, **k))[1])
-    whole = cross_validate(recipes, "nmer", progress=False)
+    whole = cross_validate(recipes, "nmer", "quick", progress=False)
     assert runs == [recipes[3].key] and len(whole) == 12
-    again = cross_validate(recipes[:1], "nmer", progress=False, again=True)
+    again = cross_validate(recipes[:1], "nmer", "quick", progress=False, again=True)
     assert list(again["value"]) == list(whole[whole["key"] == recipes[0].key]["value"])
-    assert len(read(ledgers / "nmer-paper.csv")) == 12, "running a key again writes nothing"
+    assert len(read(ledgers / "nmer-quick.csv")) == 12, "running a key again writes nothing"
+
+
+def test_two_states_of_one_corpus_do_not_mix(ledgers):
+    recipes = [recipe(corpus_options={"size": "smoke", "seed": s}) for s in (0, 1)]
+    rows = cross_validate(recipes, "nmer", "quick", progress=False)
+    assert set(rows["key"]) == {r.key for r in recipes} and rows["fingerprint"].nunique() == 2
+    assert len(cross_validate(recipes, "nmer", "quick", progress=False)) == len(rows) == 6
+
+
+def test_a_unit_of_which_rows_were_lost_is_computed_again(ledgers):
+    recipes = [recipe()]
+    whole = cross_validate(recipes, "nmer", "quick", progress=False)
+    path = ledgers / "nmer-quick.csv"
+    path.write_bytes(path.read_bytes()[:-20])
+    assert len(read(path)) == 2
+    again = cross_validate(recipes, "nmer", "quick", progress=False)
+    pd.testing.assert_frame_equal(again.drop(columns="seconds"), whole.drop(columns="seconds"), check_like=True)
+
+
+@pytest.mark.parametrize("commit, own", [("0123456789+", True), ("unknown", True), ("0123456789", False)])
+def test_the_committed_ledger_takes_only_the_papers_recipes_from_a_commit(tmp_path, monkeypatch, commit, own):
+    monkeypatch.setattr(evaluating, "ROOT", tmp_path)
+    monkeypatch.setattr(evaluating, "ledger", lambda paper, profile: tmp_path / f"{paper}-{profile}.csv")
+    monkeypatch.setattr(evaluating, "commit", lambda: commit)
+    assert len(cross_validate([recipe()], "nmer", "paper", progress=False, own=own)) == 3
+    assert not (tmp_path / "nmer-paper.csv").exists() and (tmp_path / "nmer-unpublished.csv").exists()
+
+
+def test_a_device_that_is_not_there_is_named_before_anything_runs():
+    with pytest.raises(ValueError, match="the device 'warp' was asked for"):
+        cross_validate([recipe()], "nmer", "smoke", device="warp")
 
 
 def test_an_interrupted_run_keeps_what_was_finished(ledgers, monkeypatch):
@@ -242,10 +318,10 @@ def test_an_interrupted_run_keeps_what_was_finished(ledgers, monkeypatch):
 
     monkeypatch.setattr(evaluating, "run_recipe", stopped)
     with pytest.raises(KeyboardInterrupt):
-        cross_validate(recipes, "nmer", progress=False)
-    assert len(read(ledgers / "nmer-paper.csv")) == 6
+        cross_validate(recipes, "nmer", "quick", progress=False)
+    assert len(read(ledgers / "nmer-quick.csv")) == 6
     left[0] = 1  # one more training is all that is allowed, and all that is needed
-    assert len(cross_validate(recipes, "nmer", progress=False)) == 9
+    assert len(cross_validate(recipes, "nmer", "quick", progress=False)) == 9
 
 
 def test_every_system_meets_the_same_noise_at_any_batch_size(monkeypatch):

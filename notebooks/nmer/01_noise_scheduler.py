@@ -28,6 +28,7 @@ noise: str = "gaussian"
 seed: int = 0
 
 # %% tags=["hide-input"]
+from functools import partial
 import dataclasses
 import math
 import textwrap
@@ -69,7 +70,8 @@ if corpus == "synthetic":  # the figure of one utterance shows a real one, where
         shown = load("ravdess_av")
     except CorpusNotFound:
         pass
-run_card(profile, dict.fromkeys([data.name, shown.name]), noise=noise, snr=f"{snr_db:g} dB", fingerprint=data.fingerprint)
+source = run_card(profile, dict.fromkeys([data.name, shown.name]), noise=noise, snr=f"{snr_db:g} dB", fingerprint=data.fingerprint)
+table = partial(table, source=source)  # every table says where its numbers come from
 
 # %% [markdown]
 # ## From a schedule to a share
@@ -190,7 +192,7 @@ check = pd.DataFrame(check)
 # %% tags=["hide-input"]
 table(check, "tbl-nmer-mosei", f"The variances that NMER's T for CMU-MOSEI imply at {example_db:g} dB",
       "T as printed in section 2.2.3; variances by solving eq. 5; std is the square root. The features themselves were "
-      "not at hand: this says which reading is believable, not which is true.", decimals=4)
+      "not at hand: this says which reading is believable, not which is true.", decimals=4, source="")
 again = (check["T, printed"] == check["T, searched again"]).all()
 loud, soft = check["variance, cut"].max(), check["std, cut"].min()
 display(Markdown(

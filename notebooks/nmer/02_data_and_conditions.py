@@ -28,6 +28,7 @@ noise: str = "gaussian"
 seed: int = 0
 
 # %% tags=["hide-input"]
+from functools import partial
 import dataclasses
 import math
 
@@ -61,7 +62,8 @@ for name in corpora:
               "(`robustmer data list` says who gives it)")
 if not data:
     raise LookupError(f"none of the corpora {', '.join(corpora)} is on this machine; add 'synthetic'")
-run_card(profile, [c.name for c in data.values()], noise=noise, snr=f"{snr_db:g} dB", seed=seed)
+source = run_card(profile, [c.name for c in data.values()], noise=noise, snr=f"{snr_db:g} dB", seed=seed)
+table = partial(table, source=source)  # every table says where its numbers come from
 
 # %% [markdown]
 # ## Table 1

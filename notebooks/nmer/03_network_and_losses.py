@@ -30,6 +30,8 @@ seed: int = 0
 tokens: str = "one"  # "one" (the literal reading) or "modality"
 
 # %% tags=["hide-input"]
+from functools import partial
+
 import pandas as pd
 import seaborn as sns
 import torch
@@ -51,7 +53,8 @@ scheduler = NoiseScheduler(noise_kind(noise), snr_db=snr_db)
 options = {"size": p.size, "pooled": p.pooled} if corpus == "synthetic" else {}
 data = load(corpus, **options)
 train, valid, test = (part.to(device) for part in data.fold(0))
-run_card(profile, data.name, device, fingerprint=data.fingerprint)
+source = run_card(profile, data.name, device, fingerprint=data.fingerprint)
+table = partial(table, source=source)  # every table says where its numbers come from
 
 # %% [markdown]
 # ## The parts and their sizes
@@ -87,7 +90,7 @@ for name, dims in shapes.items():
 sizes = pd.DataFrame(counts).rename_axis("part").map("{:,}".format)
 table(sizes, "tbl-nmer-sizes", "Parameters of NMER for the features of IEMOCAP, with three modalities and with two",
       "Counted from the modules. The transformer's 12,814,720 and the shared layers' 33,024 are those of the paper's "
-      "released code, MEN's 2,063,620 that of MMIN's.")
+      "released code, MEN's 2,063,620 that of MMIN's.", source="")
 
 # %% [markdown]
 # In {numref}`tbl-nmer-sizes` most weights that learn sit in the transformer. The paper does not say what its sequence
@@ -137,7 +140,7 @@ reductions["KL / error"] = reductions["KL"] / reductions["squared error"]
 
 # %% tags=["hide-input"]
 table(reductions, "tbl-nmer-reductions", "The two parts of the generation loss before training, by reduction",
-      f"One batch of {len(batch)} rows, corpus {data.name}, {scheduler.kind} at {snr_db:g} dB.")
+      f"One batch of {len(batch)} rows, {scheduler.kind} at {snr_db:g} dB.")
 
 # %% [markdown]
 # Under the released code's reduction the KL outweighs the reconstruction by orders of magnitude
@@ -216,7 +219,7 @@ with torch.no_grad():
 nats = kl_to_standard(out.mu, out.logvar).mean(0)
 active = int((nats > 0.01).sum())
 table(used, "tbl-nmer-latent", "What the classifier makes of other latents, validation rows",
-      f"Mean over the {len(conditions)} incomplete conditions. Corpus {data.name}, profile {profile}.")
+      f"Mean over the {len(conditions)} incomplete conditions.")
 drop = used.set_index("latent")["UA"]
 verdict = ("The latent is used: without its row's own value the accuracy falls"
            if drop["mean"] - drop["prior sample"] > 0.05
@@ -241,7 +244,7 @@ for name, other in {"LogReg, noisy training": LogReg, "MEN, noisy training": MEN
 scores[f"NMER, tokens={tokens!r}"] = best
 simple = pd.DataFrame({"UA on validation": scores}).rename_axis("system")
 table(simple, "tbl-nmer-simple", f"Best validation UA under {noise} noise at {snr_db:g} dB",
-      f"Corpus {data.name}, profile {profile}, fold 0, seed {seed}. One fold and one seed: a check, not a comparison.")
+      f"Fold 0, seed {seed}. One fold and one seed: a check, not a comparison.")
 
 # %% [markdown]
 # **To try:** run this page with `tokens="modality"`, which gives each modality a token of its own so that attention has

@@ -29,6 +29,7 @@ snr_db: float = -10.0
 seed: int = 0  # the first of the profile's seeds
 
 # %% tags=["hide-input"]
+from functools import partial
 import time
 
 import pandas as pd
@@ -72,10 +73,9 @@ seconds = time.perf_counter() - start
 
 # %% tags=["hide-input"]
 folds, seeds = rows["fold"].nunique(), rows["seed"].nunique()
-run_card(profile, name, device, seconds, folds=folds, seeds=seeds, fingerprint=rows["fingerprint"].iloc[0])
+source = run_card(profile, name, device, seconds, folds=folds, seeds=seeds, fingerprint=rows["fingerprint"].iloc[0])
+table = partial(table, source=source)  # every table says where its numbers come from
 repeats = "folds" if folds > 1 else "seeds"
-source = (f"Corpus {name}{' (synthetic data)' if name == 'synthetic' else ''}, profile {profile}, folds: {folds}, "
-          f"seeds: {seeds}, {rows['device'].iloc[0]}, commit {rows['commit'].iloc[0]}.")
 
 # %% [markdown]
 # ## Accuracy against the signal-to-noise ratio
@@ -124,7 +124,7 @@ def by_condition(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 table(by_condition(rows, "UA"), "tbl-nmer-by-condition", f"UA by condition, {noise} noise at {snr_db:g} dB",
-      source + f" ± half the 95% interval over {repeats}.")
+      f"Folds: {folds}, seeds: {seeds}. ± half the 95% interval over {repeats}, where there are at least three.")
 
 # %% [markdown]
 # In the paper's Table 3 the same columns read as follows. They are of other data and not to be compared cell by cell;
@@ -139,7 +139,7 @@ if theirs.empty:
 else:
     wide = theirs.pivot(index="dataset", columns="condition", values="value")
     table(wide[["a", "v", "l", "a,v", "a,l", "v,l", "avg"]], "tbl-nmer-published-3",
-          f"NMER, UA by condition at {snr_db:g} dB, as published (Table 3, Gaussian)", decimals=4)
+          f"NMER, UA by condition at {snr_db:g} dB, as published (Table 3, Gaussian)", decimals=4, source="")
 
 # %% [markdown]
 # ## Table 2, paper and ours
@@ -176,7 +176,7 @@ for noise_name in nmer.NOISES:
         sub = wide[metric].reindex(columns=shown)
         table(sub, f"tbl-nmer-2-{noise_name}-{metric.lower()}", f"Table 2, {noise_name} noise, {metric} (Avg)",
               "Published: as printed. Measured here (profile paper unless said): mean ± half the 95% interval, over folds (RAVDESS-AV, synthetic) or seeds (CMU-MOSI), "
-              f"{', '.join(sorted(set(ours['device'])))}, commits {', '.join(sorted(set(ours['commit'])))}. “synthetic” is synthetic data.")
+              f"{', '.join(sorted(set(ours['device'])))}, commits {', '.join(sorted(set(ours['commit'])))}. “synthetic” is synthetic data.", source="")
 
 # %% [markdown]
 # ## What the real corpora say
@@ -209,7 +209,8 @@ if not clean.empty:
     out = summarise(clean[clean["metric"] != "F1"], ["dataset", "system", "metric"])
     out["cell"] = [plus_minus(m, h) for m, h in zip(out["mean"], out["high"], strict=True)]
     table(out.pivot(index=["dataset", "system"], columns="metric", values="cell")[["WA", "UA"]], "tbl-nmer-clean",
-          "Trained and tested on clean data", "Profile paper. ± half the 95% interval over folds (RAVDESS-AV) or seeds (CMU-MOSI).")
+          "Trained and tested on clean data", "± half the 95% interval over folds (RAVDESS-AV) or seeds (CMU-MOSI).",
+          source=f"Profile paper, {', '.join(clean['device'].unique())}, commit {', '.join(clean['commit'].unique())}.")
 
 # %% [markdown]
 # ## From a cell to the code

@@ -60,11 +60,16 @@ class Batch:
         groups = {"x": move(self.x), "real": move(self.real), "present": move(self.present)}
         return self.replace(**groups, label=self.label.to(device))
 
-    def __getitem__(self, rows: Sequence[int] | np.ndarray | Tensor | slice) -> Batch:
+    def __getitem__(self, rows: int | Sequence[int] | np.ndarray | Tensor | slice) -> Batch:
         """The chosen rows, without the padding that none of them needs."""
         if isinstance(rows, slice):
             rows = np.arange(len(self))[rows]
-        rows = torch.as_tensor(rows, dtype=torch.long)
+        rows = torch.as_tensor(rows)
+        if rows.dtype == torch.bool:
+            if len(rows) != len(self):
+                raise IndexError(f"a mask of {len(rows)} rows was given for {self.name}, which has {len(self)}")
+            rows = rows.nonzero().flatten()
+        rows = rows.long().reshape(-1)
         there, here = rows.to(self.device), rows.cpu().numpy()
         real = {m: r[there] for m, r in self.real.items()}
         longest = {m: max(int(r.any(0).sum()), 1) for m, r in real.items()}
@@ -100,6 +105,12 @@ def collate(
     rows = len(label)
     if not rows:
         raise ValueError(f"{name}: no utterances were given; a batch has at least one")
+    label = np.asarray(label)
+    if label.dtype.kind not in "iu" or label.ndim != 1:
+        raise ValueError(
+            f"{name}: labels are numbers of classes, an integer for each utterance; got {label.dtype} values of shape "
+            f"{label.shape}"
+        )
     id = np.asarray([f"{name}/{i}" for i in range(rows)] if id is None else id, dtype=str)
     speaker = np.asarray(["?"] * rows if speaker is None else speaker, dtype=str)
     problems = list(find_problems(sequences, id))
@@ -118,7 +129,7 @@ def collate(
             x[m][row, : len(item)] = torch.as_tensor(item, dtype=torch.float32)
         real[m] = torch.arange(x[m].shape[1]) < length[:, None]
         present[m] = torch.ones(rows, dtype=torch.bool)
-    return Batch(x, real, present, torch.as_tensor(label, dtype=torch.long), speaker, id, name=name)
+    return Batch(x, real, present, torch.as_tensor(label.astype(np.int64)), speaker, id, name=name)
 
 
 def find_problems(sequences: Mapping[str, Sequence[np.ndarray]], id: Sequence[str] | np.ndarray):
@@ -130,6 +141,11 @@ def find_problems(sequences: Mapping[str, Sequence[np.ndarray]], id: Sequence[st
         width = np.atleast_2d(items[0]).shape[1]
         for item, utterance in zip(items, id, strict=True):
             item, utterance = np.atleast_2d(item), str(utterance)
+            if item.dtype.kind not in "fiub":
+                yield f"{m} of utterance {utterance!r} holds {item.dtype} values; give numbers"
+                continue
+            with np.errstate(over="ignore"):
+                item = item.astype(np.float32)  # what is finite only in more bits is not finite here
             if item.ndim != 2:
                 yield f"{m} of utterance {utterance!r} has shape {item.shape}; give (frames, features)"
             elif item.size == 0:

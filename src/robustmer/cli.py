@@ -7,6 +7,10 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PROFILES = ("smoke", "quick", "paper")
 
@@ -73,6 +77,7 @@ def do_run(args: argparse.Namespace) -> int:
         paper, profile, recipe = find(what)
         rows = cross_validate([recipe], paper, profile, jobs=1, device=args.device or "cpu", progress=True, again=True)
         print(rows.to_string(index=False))
+        print(compare_with_stored(rows, paper, profile))
         return 0
     from robustmer.papers import PAPERS
 
@@ -94,6 +99,19 @@ def do_run(args: argparse.Namespace) -> int:
 
     print(f"{what}, profile {profile}: {len(recipes)} recipes, {len(rows)} rows in {ledger(what, profile)}")
     return 0
+
+
+def compare_with_stored(rows: pd.DataFrame, paper: str, profile: str) -> str:
+    """One line: whether the ledger holds this key, and how far its values are from those just computed."""
+    from robustmer.results import ledger, read
+
+    path, same = ledger(paper, profile), ["key", "noise", "snr_db", "condition", "metric", "fingerprint"]
+    both = rows[[*same, "value"]].merge(read(path)[[*same, "value"]], on=same)
+    if both.empty:
+        return f"{path} holds no row of this key on this data"
+    off = (both["value_x"] - both["value_y"]).abs().max()
+    how = "all equal" if off == 0 else f"they differ by up to {off:g}"
+    return f"{len(both)} of {len(rows)} rows are in {path}; {how}"
 
 
 def here(names: Iterable[str]) -> list[str]:
@@ -125,12 +143,16 @@ def positive(jobs: int) -> int:
 
 
 def do_list(args: argparse.Namespace) -> int:
-    from robustmer.corpora import CORPORA
-    from robustmer.corpora.corpus import data_folder
+    from robustmer.corpora import CORPORA, CorpusError, CorpusNotFound, data_folder, load
 
     for name, module in CORPORA.items():
         about = module.ABOUT
-        here = "built in" if not about.folder else "here" if (data_folder() / about.folder).exists() else "not here"
+        try:
+            here = "built in" if not about.folder else "here" if load(name) else ""
+        except CorpusNotFound:
+            here = "not here"
+        except CorpusError:
+            here = f"here, but not usable: see `robustmer data check {name}`"
         print(f"{name} ({here}): {about.title}\n    access   {about.access}\n    licence  {about.licence}")
     print(f"\nlooked in {data_folder()} (set ROBUSTMER_DATA to look elsewhere)")
     return 0
@@ -176,7 +198,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
         return args.do(args)
-    except (ValueError, LookupError, FileNotFoundError) as error:   # CorpusError is a ValueError
+    except (ValueError, LookupError, ArithmeticError, OSError) as error:  # CorpusError is a ValueError
         message = error.args[0] if type(error) is KeyError and error.args else error
         print(f"robustmer: {' '.join(str(message).split())}", file=sys.stderr)
         return 2

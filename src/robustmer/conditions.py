@@ -10,7 +10,7 @@ import torch
 from einops import rearrange
 
 from robustmer.batch import LETTERS, MODALITIES, Batch
-from robustmer.noise import NoiseScheduler
+from robustmer.noise import NoiseScheduler, kind_name
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,17 @@ class Condition:
         if self.seen is not None:
             parts.append(f"seen: {', '.join(self.seen)}")
         return "; ".join(parts) or "clean"
+
+    @property
+    def noise_name(self) -> str:
+        """The tables' column `noise`: `gaussian`, `impulse`, ..., or nothing."""
+        return "+".join(sorted({kind_name(s.kind) for s in self.noise.values()}))
+
+    @property
+    def level_name(self) -> str:
+        """The tables' column `snr_db`: the level asked for, T where that was given, nothing where they differ."""
+        levels = {f"{s.snr_db:g}" if s.steps is None else f"T={s.steps}" for s in self.noise.values()}
+        return levels.pop() if len(levels) == 1 else ""
 
     def header(self, modalities: Sequence[str], letters: Mapping[str, str] = LETTERS) -> str:
         """The tables' spelling: the modalities that are present and clean (`a,v`), `none`, or `clean`."""
@@ -84,6 +95,12 @@ def corrupt(batch: Batch, conditions: Condition | Sequence[Condition], generator
                 raise ValueError(
                     f"no {m} in {batch.name}: it has {', '.join(batch.modalities)}; leave {m} out of the Condition"
                 )
+        bare = [m for m in condition.noise if m not in batch.variance]
+        if bare:
+            raise ValueError(
+                f"{batch.name} carries no variance for {', '.join(bare)}, so no level of noise can be found; take the "
+                "batch from Corpus.fold, or set batch.replace(variance={'audio': 1.0, ...})"
+            )
     choice = torch.zeros(len(batch), dtype=torch.long, device=batch.device)
     if len(conditions) > 1:
         choice = torch.randint(len(conditions), (len(batch),), generator=generator, device=generator.device).to(

@@ -29,15 +29,16 @@ def theme() -> list[str]:
     return list(PALETTE)
 
 
-def table(df: pd.DataFrame, name: str, caption: str, footer: str = "", decimals: int = 3) -> None:
+def table(df: pd.DataFrame, name: str, caption: str, footer: str = "", decimals: int = 3, source: str = "") -> None:
     """Display a DataFrame as a table with a number, which any page can name by {numref}`NAME`.
 
     Levels of the columns are joined by a slash; an index with a name, or of several levels, becomes the first columns.
-    Floats are rounded to `decimals`, a missing value is a dash; no number passes through anybody's hands.
+    Floats are rounded to `decimals`, a missing value is a dash; no number passes through anybody's hands. `source` says
+    where measured numbers come from, as `run_card` returns it; a page sets it once for all its tables.
     """
     from IPython.display import Markdown, display
 
-    display(Markdown(table_markdown(df, name, caption, footer, decimals)))
+    display(Markdown(table_markdown(df, name, caption, f"{footer} {source}".strip(), decimals)))
 
 
 def table_markdown(df: pd.DataFrame, name: str, caption: str, footer: str = "", decimals: int = 3) -> str:
@@ -70,12 +71,16 @@ def escape(text: str) -> str:
 
 def plus_minus(mean: float, high: float) -> str:
     """A mean and half its interval as a cell that does not break; the mean alone where there is no interval."""
-    return f"{mean:.3f}" if pd.isna(high) else f"{mean:.3f}\u00a0±\u00a0{high - mean:.3f}"
+    half = f"{high - mean:.3f}".removeprefix("0")
+    return f"{mean:.3f}" if pd.isna(high) else f"{mean:.3f}\u00a0±\u00a0{half}"
 
 
 def run_card(profile: str, corpus: str | Iterable[str], device: str = "cpu", seconds: float | None = None,
-             **more: object) -> None:
-    """Display one line that says what the page's numbers come from: profile, corpora, device, commit and what else."""
+             **more: object) -> str:
+    """Display one line that says what the page's numbers come from: profile, corpora, device, commit and what else.
+
+    Returns the first four as a sentence for the footers of tables.
+    """
     from IPython.display import display
 
     from robustmer.evaluate import commit, device_name
@@ -91,6 +96,8 @@ def run_card(profile: str, corpus: str | Iterable[str], device: str = "cpu", sec
                     for key, value, kind in items)
     plain = " · ".join(f"{key} {value}" for key, value, _ in items)
     display({"text/html": f'<div class="run-card">{spans}</div>', "text/plain": plain}, raw=True)
+    names = " and ".join("synthetic data" if name == "synthetic" else name for name in corpora)
+    return f"Profile {profile}, {names}, {device_name(device)}, commit {commit()}."
 
 
 def snr_curves(means: pd.DataFrame, systems: Sequence[str], chance: float, metric: str = "UA") -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import joblib
 import pandas as pd
@@ -19,20 +19,21 @@ from robustmer.conditions import Condition, corrupt
 from robustmer.corpora import load
 from robustmer.corpora.corpus import ROOT
 from robustmer.metrics import METRICS
-from robustmer.noise import kind_name, stream
+from robustmer.noise import stream
 from robustmer.recipe import Recipe, describe
 from robustmer.results import Row, append, ledger, read
 from robustmer.systems import System
-from robustmer.train import fit, seeded
+from robustmer.train import check_labels, fit, seeded
 
 
 def evaluate(system: System, test: Batch, conditions: Sequence[Condition]) -> list[Row]:
     """WA, UA and F1 under each condition. The fold is corrupted once and whole, from a stream that is named after the
     fold and the condition and not after the system: every system meets the same noise, at any batch size."""
-    rows = []
+    check_labels(system, test)
+    rows, recorded = [], test.to("cpu")
     for condition in conditions:
         noise = stream(test.name, condition)  # drawn on the CPU, so that the device does not change the noise
-        seen = corrupt(test.to("cpu"), condition, noise).to(test.device)
+        seen = corrupt(recorded, condition, noise).to(test.device)
         guess = system.predict(seen).argmax(1)
         about = describe_noise(condition, test)
         rows += [
@@ -53,17 +54,9 @@ def evaluate(system: System, test: Batch, conditions: Sequence[Condition]) -> li
 
 def describe_noise(condition: Condition, batch: Batch) -> dict[str, str]:
     """The columns `noise` and `snr_db`, and in `note` T and the true SNR of each noisy modality."""
-    schedulers = set(condition.noise.values())
-    if not schedulers:
-        return {"noise": "", "snr_db": ""}
     levels = {m: s.level(batch.variance[m]) for m, s in condition.noise.items()}
     note = ", ".join(f"{LETTERS[m]}: T={level.steps}, {level.true_db:.2f} dB" for m, level in levels.items())
-    wanted = {f"{s.snr_db:g}" for s in schedulers if s.snr_db is not None}
-    return {
-        "noise": "+".join(sorted({kind_name(s.kind) for s in schedulers})),
-        "snr_db": wanted.pop() if len(wanted) == 1 else "",
-        "note": note,
-    }
+    return {"noise": condition.noise_name, "snr_db": condition.level_name, "note": note}
 
 
 def cross_validate(
@@ -74,23 +67,32 @@ def cross_validate(
     device: str = "cpu",
     progress: bool = True,
     again: bool = False,
+    own: bool = True,
 ) -> pd.DataFrame:
     """Run what the ledger lacks of these recipes and return all their rows.
 
     Each recipe is a unit: its rows are appended together when it is done, so an interrupted run loses at most the units
     under way and a second run computes only what is missing. `again` computes every recipe and writes nothing.
-    `jobs` processes share the cores; OMP_NUM_THREADS, where it is set, is kept to. Rows measured on other data than the
-    corpus now holds do not count as done.
+    `jobs` trainings run side by side. Rows measured on other data than the corpus now holds do not count as done.
+
+    The committed ledger takes rows of profile paper from a clean commit only, and of the paper's `own` recipes: a key
+    that `papers.find` does not know could not be run again by others. Other rows are kept beside the built book.
     """
+    check_device(device)
+    recipes = list({r.key: r for r in recipes}.values())
+    here = commit()
     path = ledger(paper, profile)
-    fingerprints = {r.corpus: load(r.corpus, **r.corpus_options).fingerprint for r in recipes}
-    done = set() if again else finished(path)
-    todo = [r for r in recipes if (r.key, fingerprints[r.corpus]) not in done]
-    threads = max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // jobs))
-    run = functools.partial(run_recipe, paper=paper, profile=profile, device=device, threads=threads, commit=commit())
-    units = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
-        joblib.delayed(run)(recipe, write=not again) for recipe in todo
+    if profile == "paper" and not again and (changed(here) or not own):
+        path = ledger(paper, "unpublished")
+        why = "the library differs from its commit" if changed(here) else "these recipes are not the paper's own"
+        print(f"{why}: rows go to {path.relative_to(ROOT)}, not to results/measured", file=sys.stderr)
+    prints = {r.key: load(r.corpus, **r.corpus_options).fingerprint for r in recipes}
+    done = set() if again else finished(path, recipes)
+    todo = [r for r in recipes if (r.key, prints[r.key]) not in done]
+    run = functools.partial(
+        run_recipe, paper=paper, profile=profile, device=device, commit=here, path=None if again else path
     )
+    units = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(joblib.delayed(run)(r) for r in todo)
     start, fresh = time.perf_counter(), []
     for count, rows in enumerate(units, 1):
         fresh += rows
@@ -106,20 +108,33 @@ def cross_validate(
     if again:
         return pd.DataFrame([row.__dict__ for row in fresh])
     rows = read(path)
-    wanted = pd.MultiIndex.from_tuples([(r.key, fingerprints[r.corpus]) for r in recipes])
+    wanted = pd.MultiIndex.from_tuples(list(prints.items()))
     return rows[pd.MultiIndex.from_frame(rows[["key", "fingerprint"]]).isin(wanted)].reset_index(drop=True)
 
 
-def finished(path) -> set[tuple[str, str]]:
-    rows = read(path)
-    return set(zip(rows["key"], rows["fingerprint"], strict=True))
+def finished(path: Path, recipes: Sequence[Recipe]) -> set[tuple[str, str]]:
+    """(key, fingerprint) of those recipes of which every row is there; a crash may have left some rows of a unit."""
+    counts = read(path).groupby(["key", "fingerprint"]).size().to_dict()
+    expected = {r.key: len(r.test) * len(METRICS) for r in recipes}
+    return {unit for unit, count in counts.items() if count == expected.get(unit[0])}
+
+
+def check_device(device: str) -> None:
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"the device {device!r} was asked for and cannot be used here ({str(error).splitlines()[0]}); "
+                         "there are cpu" + "".join(f", cuda:{i}" for i in range(torch.cuda.device_count()))) from error
 
 
 def run_recipe(
-    recipe: Recipe, paper: str, profile: str, device: str, threads: int, commit: str, write: bool = True
+    recipe: Recipe, paper: str, profile: str, device: str, commit: str, path: Path | None = None
 ) -> list[Row]:
-    """Train and evaluate one recipe, and append its rows to the ledger."""
-    torch.set_num_threads(threads)
+    """Train and evaluate one recipe, and append its rows to the ledger at `path`, if one is given.
+
+    On the CPU one thread computes it, so that the number of cores changes no number; trainings run side by side.
+    """
+    torch.set_num_threads(1)
     start = time.perf_counter()
     corpus = load(recipe.corpus, **recipe.corpus_options)
     train, valid, test = (part.to(device) for part in corpus.fold(recipe.fold))
@@ -144,8 +159,8 @@ def run_recipe(
         fingerprint=corpus.fingerprint,
     )
     rows = [replace(row, **about) for row in rows]
-    if write:
-        append(ledger(paper, profile), rows, describe(recipe))
+    if path is not None:
+        append(path, rows, describe(recipe))
     return rows
 
 
@@ -159,6 +174,10 @@ def describe_train(recipe: Recipe, train: Batch) -> str:
 
 def device_name(device: str) -> str:
     return torch.cuda.get_device_name(device) if str(device).startswith("cuda") else "cpu"
+
+
+def changed(commit: str) -> bool:
+    return commit == "unknown" or commit.endswith("+")
 
 
 @functools.lru_cache

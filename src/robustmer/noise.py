@@ -252,6 +252,12 @@ class NoiseScheduler:
 
     @lru_cache(maxsize=256)  # noqa: B019 - schedulers are few, small and frozen
     def level(self, variance: float) -> Level:
+        shape = (4, 4, 4)
+        if not torch.equal(draw(self.kind, shape, stream("twice")), draw(self.kind, shape, stream("twice"))):
+            raise ValueError(
+                f"noise {kind_name(self.kind)!r} differs between two draws from the same stream: draw all random "
+                "numbers from the generator that it is given, e.g. torch.randn(shape, generator=generator)"
+            )
         steps = self.steps or steps_for(self.snr_db, variance, self.schedule, self.tolerance_db)
         kept = alpha_bar(self.schedule.betas(steps))
         return Level(steps, kept, snr_db(kept, variance), snr_db(kept, variance, kind_power(self.kind)))

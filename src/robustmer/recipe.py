@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from robustmer.conditions import Condition
 from robustmer.corpora import CORPORA
+from robustmer.noise import Gaussian, Impulse, NoiseScheduler, kind_name
 from robustmer.systems import System
 from robustmer.train import Budget
 
@@ -35,9 +36,17 @@ class Recipe:
     name: str = ""
 
     def __post_init__(self):
+        if self.corpus not in CORPORA:
+            raise ValueError(f"no corpus {self.corpus!r}; there are {', '.join(CORPORA)}")
+        if not self.train or not self.test:
+            raise ValueError(f"a recipe needs training and test conditions; got {len(self.train)} and {len(self.test)}")
+        modalities = tuple(CORPORA[self.corpus].ABOUT.modalities)
+        columns = [(c.noise_name, c.level_name, c.header(modalities)) for c in self.test]
+        double = next((c for i, c in enumerate(columns) if c in columns[:i]), None)
+        if double:
+            raise ValueError(f"two test conditions read alike in a table, {double}; put them into two recipes")
         known_options(self.system.__init__, self.options, f"system {self.system.__name__}")
-        if self.corpus in CORPORA:
-            known_options(CORPORA[self.corpus].load, self.corpus_options, f"corpus {self.corpus}")
+        known_options(CORPORA[self.corpus].load, self.corpus_options, f"corpus {self.corpus}")
         if not self.name:
             object.__setattr__(self, "name", self.system.__name__)
 
@@ -93,9 +102,20 @@ def describe_conditions(conditions: tuple[Condition, ...]) -> dict:
     return {"schedulers": [describe_scheduler(s) for s in schedulers], "conditions": rows}
 
 
-def describe_scheduler(scheduler) -> str:
-    """The scheduler in words; a user's function is named with a hash of its source, so that an edit is another key."""
-    text = str(scheduler)
-    if not dataclasses.is_dataclass(scheduler.kind):
-        text += " source " + hashlib.sha256(inspect.getsource(scheduler.kind).encode()).hexdigest()[:10]
+def describe_scheduler(scheduler: NoiseScheduler) -> str:
+    """The scheduler in words. A user's kind is named with a hash of its source and of the values that it captured, so
+    that an edit is another key; raises ValueError for a kind whose source cannot be found."""
+    text, kind = str(scheduler), scheduler.kind
+    if not isinstance(kind, Gaussian | Impulse):
+        try:
+            if not inspect.isfunction(kind) and not dataclasses.is_dataclass(kind):
+                raise TypeError(f"a {type(kind).__name__} does not show what it holds")
+            source = inspect.getsource(kind if inspect.isfunction(kind) else type(kind))
+        except (TypeError, OSError) as error:
+            raise ValueError(
+                f"the source of the noise {kind_name(kind)!r} cannot be found, so a recipe cannot name it; give a "
+                "function or a frozen dataclass that is defined in a file or notebook cell"
+            ) from error
+        captured = dict(inspect.getclosurevars(kind).nonlocals) if inspect.isfunction(kind) else {}
+        text += " source " + hashlib.sha256((source + repr(sorted(captured.items()))).encode()).hexdigest()[:10]
     return text + (f" tolerance {scheduler.tolerance_db}" if scheduler.tolerance_db != 1.0 else "")

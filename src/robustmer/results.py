@@ -17,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 from scipy import stats
 
+from robustmer.corpora import CORPORA
 from robustmer.corpora.corpus import ROOT
 
 RESULTS = ROOT / "results"
@@ -92,8 +93,10 @@ def append(path: Path, rows: Sequence[Row], recipe: dict | None = None) -> None:
     `recipe` is written once, to the `.recipes.jsonl` beside the ledger, before its rows.
     """
     with locked(path):
+        recipes = path.with_suffix(".recipes.jsonl")
+        cut_torn_line(recipes)
+        cut_torn_line(path)
         if recipe is not None:
-            recipes = path.with_suffix(".recipes.jsonl")
             if rows[0].key not in read_recipes(recipes):
                 write_whole(recipes, json.dumps({"key": rows[0].key, **recipe}, sort_keys=True) + "\n")
         text = pd.DataFrame([asdict(row) for row in rows], columns=COLUMNS).to_csv(index=False, header=False)
@@ -103,19 +106,22 @@ def append(path: Path, rows: Sequence[Row], recipe: dict | None = None) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    with open(path, "ab+") as file:
-        file.seek(0)
-        kept = file.read()
-        if kept and not kept.endswith(b"\n"):
-            file.truncate(kept.rfind(b"\n") + 1)
+    with open(path, "ab", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
         try:
-            size = file.seek(0, os.SEEK_END)
             file.write(text.encode())
-            file.flush()
             os.fsync(file.fileno())
-        except OSError:
+        except BaseException:
             file.truncate(size)
             raise
+
+
+def cut_torn_line(path: Path) -> None:
+    """Remove what follows the last newline: a crash tore it off."""
+    if path.exists():
+        with open(path, "rb+") as file:
+            kept = file.read()
+            file.truncate(kept.rfind(b"\n") + 1)
 
 
 def read_recipes(path: Path) -> dict[str, dict]:
@@ -142,8 +148,10 @@ def read(path: Path) -> pd.DataFrame:
         )
     frame = pd.read_csv(io.StringIO("\n".join(lines)), dtype=str, keep_default_na=False)
     frame = frame.astype({"value": float, "seconds": float, "fold": int, "seed": int})
-    # A unit that two runs finished at once leaves equal rows; one of them is enough.
-    return frame.drop_duplicates(["key", "noise", "snr_db", "condition", "metric", "fingerprint"], ignore_index=True)
+    # A unit that two runs finished at once, or that was torn and computed again, leaves rows twice: the last count.
+    # A recipe's test conditions differ in these columns (Recipe checks it), so nothing else is taken for a double.
+    same = ["key", "noise", "snr_db", "condition", "metric", "fingerprint"]
+    return frame.drop_duplicates(same, keep="last", ignore_index=True)
 
 
 def published(paper: str, table: int | str) -> pd.DataFrame:
@@ -160,24 +168,30 @@ def claims(paper: str) -> pd.DataFrame:
 
 
 def summarise(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Mean and 95% interval for each group of `by`, over independent repetitions: `mean, low, high, repetitions`.
+    """Mean and 95% interval for each group of `by`: the columns mean, low, high, repetitions and unit (fold or seed).
 
-    Where there are several folds, the folds are the repetitions and their seeds are averaged first, because two seeds
-    share their test speakers; with one fold the seeds are, and the interval then speaks of initial weights only.
-    The interval is Student's t; folds share training data, so it is somewhat too narrow (Nadeau and Bengio 2003). With
-    fewer than three repetitions it would be too wide to mean anything and is nan.
+    Where a group has several folds, they are its repetitions, and their seeds are averaged first, because two seeds
+    share their test speakers. Folds share training data, so the variance of their mean is s^2 (1/k + n_test/n_train)
+    and not s^2/k (Nadeau and Bengio 2003), with Student's t. A group with one fold has only its seeds: their interval
+    says how much first weights and order matter, and nothing of other speakers. With fewer than three repetitions an
+    interval would be too wide to mean anything and is nan. A group must lie within one dataset.
     """
-    by = list(by)
-    unit = "fold" if rows["fold"].nunique() > 1 else "seed"
-    per_unit = rows.groupby([*by, unit], sort=False)["value"].mean().reset_index()
-    out = per_unit.groupby(by, sort=False)["value"].agg(["mean", "std", "count"]).reset_index()
-    half = [
-        s / math.sqrt(n) * stats.t.ppf(0.975, n - 1) if n > 2 else math.nan
-        for s, n in zip(out["std"], out["count"], strict=True)
-    ]
-    return out.assign(low=out["mean"] - half, high=out["mean"] + half, repetitions=out["count"]).drop(
-        columns=["std", "count"]
-    )
+    out = []
+    for values, group in rows.groupby(list(by), sort=False):
+        unit = "fold" if group["fold"].nunique() > 1 else "seed"
+        means = group.groupby(unit)["value"].mean()
+        k = len(means)
+        shared = test_to_train(group["dataset"].unique()) if unit == "fold" else 0.0
+        half = stats.t.ppf(0.975, k - 1) * means.std() * math.sqrt(1 / k + shared) if k > 2 else math.nan
+        mean = means.mean()
+        out.append((*values, mean, mean - half, mean + half, k, unit))
+    return pd.DataFrame(out, columns=[*by, "mean", "low", "high", "repetitions", "unit"])
+
+
+def test_to_train(datasets: Iterable[str]) -> float:
+    """n_test / n_train of a fold of this one dataset."""
+    (dataset,) = datasets
+    return next(module.ABOUT.test_to_train for module in CORPORA.values() if module.NAME == dataset)
 
 
 def average_over_conditions(rows: pd.DataFrame, conditions: Iterable[str]) -> pd.DataFrame:
@@ -196,14 +210,11 @@ def average_over_conditions(rows: pd.DataFrame, conditions: Iterable[str]) -> pd
 
 
 def paired(rows: pd.DataFrame, system: str, other: str) -> dict[str, object]:
-    """Mean difference `system` minus `other` with a 95% interval, paired over folds (over seeds, with one fold).
+    """Mean difference `system` minus `other` with its 95% interval, as `summarise` gives it.
 
-    Both met the same test rows under the same noise, so their difference varies less than either. Rows are those of
-    one condition and metric; keys of the result: mean, low, high, repetitions, unit.
+    Both met the same test rows under the same noise, so their difference, taken for each fold and seed that both have,
+    varies less than either. Rows are those of one dataset, condition and metric.
     """
-    unit = "fold" if rows["fold"].nunique() > 1 else "seed"
-    wide = rows.pivot_table(index=unit, columns="system", values="value", aggfunc="mean")
-    difference = (wide[system] - wide[other]).dropna()
-    count = range(len(difference))
-    out = summarise(pd.DataFrame({"value": difference.to_numpy(), "fold": count, "seed": count, "of": ""}), ["of"])
-    return out.iloc[0].drop("of").to_dict() | {"unit": unit}
+    wide = rows.pivot_table(index=["dataset", "fold", "seed"], columns="system", values="value", aggfunc="mean")
+    difference = (wide[system] - wide[other]).dropna().rename("value").reset_index()
+    return summarise(difference, ["dataset"]).iloc[0].to_dict()

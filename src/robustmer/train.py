@@ -34,9 +34,17 @@ class Budget:
     batch_size: int = 128
     checks: int = 20
 
+    def __post_init__(self):
+        if self.batch_size < 1 or self.checks < 1 or self.epochs < 0 or self.min_steps < 0:
+            raise ValueError(f"{self}: batch_size and checks are at least 1, epochs and min_steps at least 0")
+        if self.max_steps is not None and self.max_steps < max(1, self.min_steps):
+            raise ValueError(f"{self}: max_steps must be at least 1 and at least min_steps")
+        if self.epochs == self.min_steps == 0:
+            raise ValueError(f"{self} trains for no step at all: give epochs or min_steps")
+
     def steps(self, rows: int, share: float = 1.0) -> int:
         steps = max(self.epochs * -(-rows // self.batch_size), self.min_steps)
-        return max(1, round(share * min(steps, self.max_steps or steps)))
+        return max(1, round(share * (steps if self.max_steps is None else min(steps, self.max_steps))))
 
 
 @contextmanager
@@ -61,9 +69,13 @@ def fit(
     Of several conditions every row draws one afresh in every epoch; validation scores every row under every condition,
     with the same noise each time. A record holds stage, step, epoch, seconds, lr, the mean of each loss term since the
     last record, valid_ua (mean over conditions) and valid_loss. Each stage ends with the weights of its best valid_ua
-    (the later of equals). `seed` names all random streams. Raises Diverged when a loss is not finite.
+    (the later of equals), unless the stage says otherwise. `seed` names all random streams. Raises Diverged when a loss
+    is not finite, ValueError without any condition or for a label that the system has no output for.
     """
     conditions = (condition,) if isinstance(condition, Condition) else tuple(condition)
+    if not conditions:
+        raise ValueError("no training condition was given; incomplete() is empty for one modality: use everything()")
+    check_labels(system, train, valid)
     system.train()
     for stage in system.stages():
         yield from fit_stage(system, stage, train, valid, (CLEAN,) if stage.clean else conditions, budget, seed)
@@ -126,7 +138,16 @@ def fit_stage(
             "valid_ua": score,
             "valid_loss": loss,
         }
-    system.load_state_dict(best_state)
+    if stage.select:
+        system.load_state_dict(best_state)
+
+
+def check_labels(system: System, *parts: Batch) -> None:
+    classes = system.settings.get("classes")
+    for part in parts:
+        if classes is not None and not 0 <= int(part.label.min()) <= int(part.label.max()) < len(classes):
+            raise ValueError(f"{part.name} has labels {int(part.label.min())} to {int(part.label.max())}, but "
+                             f"{type(system).__name__} was made for {len(classes)} classes ({', '.join(classes)})")
 
 
 def decay(step: int, steps: int) -> float:

@@ -30,7 +30,8 @@ class About:
     """What a reader of the book needs to know of a corpus before using it.
 
     `access` says who gives it, `folder` is the folder below `data_folder()` (None: nothing to read), `modalities` says
-    what each is made of, `protocol` how the folds are cut, `cite` what to cite.
+    what each is made of, `protocol` how the folds are cut, `test_to_train` how many people are tested for each that is
+    trained on (it widens intervals over folds), `cite` what to cite.
     """
 
     title: str
@@ -40,6 +41,7 @@ class About:
     modalities: Mapping[str, str]
     people: str
     protocol: str
+    test_to_train: float
     cite: str
 
 
@@ -72,7 +74,20 @@ class Corpus:
                 f"{self.name}: utterance {str(self.rows.id[row])!r} has label {int(label[row])}, but the classes are "
                 f"numbered 0 to {len(self.classes) - 1} ({', '.join(self.classes)}); mend the label or name the class"
             )
+        for m in self.modalities:
+            x, real = self.rows.x[m], self.rows.real[m]
+            broken = next((row for row in range(len(x)) if not torch.isfinite(x[row]).all()), None)
+            if broken is not None:
+                raise CorpusError(f"{self.name}: {m} of utterance {str(self.rows.id[broken])!r} is not finite; "
+                                  "repair it or leave the utterance out")
+            if (real[:, 1:] & ~real[:, :-1]).any():
+                raise CorpusError(f"{self.name}: the real frames of {m} are not the first ones of every row")
         for i, parts in enumerate(self.folds):
+            people = [set(self.rows.speaker[rows]) - {"?"} for rows in parts]
+            shared = people[0] & people[1] | people[0] & people[2] | people[1] & people[2]
+            if shared:
+                raise CorpusError(f"{self.name}: fold {i} has speaker {str(min(shared))!r} in two parts; a fold "
+                                  'divides nobody (where speakers are unknown, give every one as "?")')
             for part, rows in zip(("train", "valid", "test"), parts, strict=True):
                 if len(rows) == 0:
                     raise CorpusError(f"{self.name}: the {part} part of fold {i} is empty")
@@ -95,6 +110,8 @@ class Corpus:
             digest.update(m.encode())
             digest.update(np.ascontiguousarray(self.rows.x[m].numpy()))
             digest.update(np.ascontiguousarray(self.rows.real[m].numpy()))
+            if not self.rows.present[m].all():
+                digest.update(self.rows.present[m].numpy().tobytes())
         digest.update(self.rows.label.numpy().tobytes())
         digest.update("\n".join([*self.classes, *self.rows.speaker, *self.rows.id]).encode())
         for parts in self.folds:

@@ -39,6 +39,7 @@ ABOUT = About(
                 "text": "100 values of a CNN over words an utterance"},
     people="93 videos, each taken as one speaker",
     protocol="the fixed split by video: 53 train, 9 validate, 31 test; one fold, never re-split",
+    test_to_train=31 / 53,
     cite="A. Zadeh et al., IEEE Intelligent Systems 31(6), 2016; features: S. Poria et al., ACL 2017",
 )
 

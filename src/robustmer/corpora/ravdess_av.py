@@ -40,6 +40,7 @@ ABOUT = About(
                           "classifier)"},
     people="24 actors (odd numbers male, even female), 15 takes each",
     protocol="six folds of four actors: actors 1-4, 5-8, ... test in turn, the next four validate, sixteen train",
+    test_to_train=4 / 16,
     cite="S. R. Livingstone and F. A. Russo, PLoS ONE 13(5), 2018",
 )
 

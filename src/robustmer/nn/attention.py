@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 
@@ -22,14 +22,21 @@ class SelfAttention(nn.Module):
         self.value = nn.Linear(width, width)
         self.out = nn.Linear(width, width)
 
-    def forward(self, x: Float[Tensor, "batch token width"]) -> Float[Tensor, "batch token width"]:
+    def forward(
+        self, x: Float[Tensor, "batch token width"], here: Bool[Tensor, "batch token"] | None = None
+    ) -> Float[Tensor, "batch token width"]:
+        """Tokens that are not `here` are attended by none."""
         value = self.value(x)
         if x.shape[1] == 1:
             return self.out(value)
         split = "b t (h d) -> b h t d"
         query, key = (rearrange(part, split, h=self.heads) for part in self.query_key(x).chunk(2, dim=-1))
         mixed = nn.functional.scaled_dot_product_attention(
-            query, key, rearrange(value, split, h=self.heads), dropout_p=self.dropout if self.training else 0.0
+            query,
+            key,
+            rearrange(value, split, h=self.heads),
+            attn_mask=None if here is None else rearrange(here, "b t -> b 1 1 t"),
+            dropout_p=self.dropout if self.training else 0.0,
         )
         return self.out(rearrange(mixed, "b h t d -> b t (h d)"))
 
@@ -54,8 +61,10 @@ class TransformerEncoder(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Float[Tensor, "batch token width"]) -> Float[Tensor, "batch token width"]:
+    def forward(
+        self, x: Float[Tensor, "batch token width"], here: Bool[Tensor, "batch token"] | None = None
+    ) -> Float[Tensor, "batch token width"]:
         for layer in self.layers:
-            x = layer["norm1"](x + self.dropout(layer["attention"](x)))
+            x = layer["norm1"](x + self.dropout(layer["attention"](x, here)))
             x = layer["norm2"](x + self.dropout(layer["feedforward"](x)))
         return x

@@ -11,7 +11,9 @@ from robustmer.batch import Batch
 
 
 def max_over_time(x: Float[Tensor, "batch time dim"], real: Bool[Tensor, "batch time"]) -> Float[Tensor, "batch dim"]:
-    return x.masked_fill(rearrange(~real, "b t -> b t 1"), -torch.inf).amax(1)
+    """Maximum over the real frames; 0 for a row that has none, so that it stays finite, and its gradient too."""
+    highest = x.masked_fill(rearrange(~real, "b t -> b t 1"), -torch.inf).amax(1)
+    return torch.where(real.any(1, keepdim=True), highest, 0.0)
 
 
 class LSTMEncoder(nn.Module):

@@ -15,9 +15,12 @@ from robustmer.systems.system import Objective, Stage, System
 
 class LogReg(System):
     """softmax(W mean_t x + b) over the concatenated modalities, with a penalty `l2` on W in units of the mean loss
-    (scikit-learn's C is 1 / (rows l2)). It starts at zero and its loss is convex: no seed changes where it ends."""
+    (scikit-learn's C is 1 / (rows l2)). The loss is convex and is followed to its end, without early stopping.
 
-    def __init__(self, dims: Mapping[str, int], classes: Sequence[str], l2: float = 0.01, lr: float = 0.01):
+    Of the penalties 0.003, 0.01, 0.03, 0.1, 0.3 and 1 it is 0.1 that does best on the validation actors of RAVDESS-AV,
+    clean and at -40 dB (within 0.002 UA of the best at -10 dB); on CMU-MOSI they hardly differ."""
+
+    def __init__(self, dims: Mapping[str, int], classes: Sequence[str], l2: float = 0.1, lr: float = 0.01):
         super().__init__()
         self.l2, self.lr = l2, lr
         self.linear = nn.Linear(sum(dims.values()), len(classes))
@@ -32,7 +35,8 @@ class LogReg(System):
         return self.linear(torch.cat(pooled, dim=1))
 
     def stages(self) -> Iterator[Stage]:
-        yield Stage("classify", {"all": Objective(self.loss, self.parameters(), lr=self.lr, weight_decay=0.0)})
+        all_of_it = Objective(self.loss, self.parameters(), lr=self.lr, weight_decay=0.0)
+        yield Stage("classify", {"all": all_of_it}, select=False)
 
     def loss(self, clean: Batch, seen: Batch) -> dict[str, Tensor]:
         return {"cls": cross_entropy(self(seen), seen.label), "l2": 0.5 * self.l2 * self.linear.weight.square().sum()}

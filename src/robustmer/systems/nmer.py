@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
-from robustmer.batch import Batch
+from robustmer.batch import Batch, mean_over_time
 from robustmer.nn.attention import TransformerEncoder
 from robustmer.nn.encoders import Encoders, mlp
 from robustmer.nn.gaussians import central_moment_discrepancy, kl_to_standard, sample
@@ -125,7 +125,11 @@ class NMER(System):
             x = rearrange(torch.stack([specific, invariant]), "branch b m d -> b 1 (branch m d)")
         else:
             x = self.lift(torch.cat([specific, invariant], dim=-1)) + repeat(self.which, "m w -> b m w", b=len(seen))
-        encoded = self.transformer(x).mean(1)
+        if self.tokens == "one":
+            encoded = self.transformer(x)[:, 0]
+        else:
+            here = torch.stack(list(seen.present.values()), dim=1)
+            encoded = mean_over_time(self.transformer(x, here), here)
         mu, logvar = self.to_mu(encoded), self.to_logvar(encoded)
         z = sample(mu, logvar) if self.training else mu
         guide = rearrange(invariant, "b m d -> b (m d)")
@@ -153,7 +157,13 @@ class NMER(System):
     def teacher_loss(self, clean: Batch, seen: Batch) -> dict[str, Tensor]:
         specific, invariant = self.teacher.encoders(clean)
         pairs = torch.combinations(torch.arange(invariant.shape[1])).tolist()
-        apart = [central_moment_discrepancy(invariant[:, a], invariant[:, b]) for a, b in pairs]
+        present = list(clean.present.values())
+        both = [present[a] & present[b] for a, b in pairs]
+        apart = [
+            central_moment_discrepancy(invariant[rows, a], invariant[rows, b])
+            for (a, b), rows in zip(pairs, both, strict=True)
+            if rows.any()
+        ]
         logits = self.teacher.classify(specific, invariant)
         return {"cls": cross_entropy(logits, clean.label)} | ({"cmd": torch.stack(apart).mean()} if apart else {})
 

@@ -33,7 +33,8 @@ class Stage:
     """One part of a training. Its objectives step in turn on every batch; one objective is the usual case, two a GAN.
 
     `logits` is what is scored on the validation part (the system itself, if not given). A `clean` stage trains and is
-    scored on clean data whatever the training condition. `share` scales the budget of the recipe for this stage.
+    scored on clean data whatever the training condition. `share` scales the budget of the recipe for this stage. With
+    `select` off the last weights are kept instead of those that did best on the validation part.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Stage:
     logits: Callable[[Batch], Tensor] | None = None
     clean: bool = False
     share: float = 1.0
+    select: bool = True
 
 
 class System(nn.Module):
