@@ -39,7 +39,6 @@ import seaborn as sns
 import torch
 from IPython.display import Markdown, display
 from matplotlib.colors import ListedColormap
-from scipy import stats
 
 from robustmer.batch import LETTERS
 from robustmer.conditions import CLEAN, corrupt, everything, incomplete
@@ -48,7 +47,7 @@ from robustmer.corpora.corpus import mean_and_std
 from robustmer.display import run_card, table, theme
 from robustmer.noise import NoiseScheduler, steps_for, stream
 from robustmer.papers.nmer import noise_kind, profile_named
-from robustmer.results import claims, published, summarise
+from robustmer.results import claims, half_interval, published, summarise
 
 palette = theme()
 p = profile_named(profile)
@@ -211,7 +210,8 @@ held = pd.concat([
     synthetic.calibration(p.size, seed=seed, snr_db=level).assign(level=name)
     for name, level in levels.items()
 ])
-half = held["std"] / held["folds"] ** 0.5 * stats.t.ppf(0.975, held["folds"] - 1)
+half = [half_interval(std, k, folds_of="synthetic")
+        for std, k in zip(held["std"], held["folds"], strict=True)]
 
 # %% tags=["hide-input"]
 table_4 = published("nmer", 4).query("metric == 'WA'").set_index(["snr_db", "modality"])["value"]
@@ -255,19 +255,16 @@ for name, corpus in data.items():
             x = np.concatenate([pooled[m] for m in some], axis=1)
             values[",".join(LETTERS[m] for m in some)] = (
                 synthetic.held_out_accuracy(x, label, parts))
-        found += [{"corpus": corpus.name, "fold": fold, "seed": seed,
+        found += [{"dataset": corpus.name, "fold": fold, "seed": seed,
                    "input": given, "value": value} for given, value in values.items()]
-reference = pd.concat([
-    summarise(rows, ["corpus", "input"])
-    for _, rows in pd.DataFrame(found).groupby("corpus", sort=False)
-])
+reference = summarise(pd.DataFrame(found), ["dataset", "input"]).drop(columns="unit")
 
 # %% tags=["hide-input"]
 table(reference.rename(columns={"mean": "accuracy", "repetitions": "folds"}), "tbl-nmer-reference",
       "Accuracy of logistic regression on the test speakers, by what it is given",
       "Mean over time, standardised on the training rows, C chosen on the validation rows; 95% interval over folds (none "
       "where there is one fold). The first two lines of a corpus are the accuracy of always giving one class.")
-wide = reference.pivot(index="corpus", columns="input", values="mean")
+wide = reference.pivot(index="dataset", columns="input", values="mean")
 said = []
 for corpus in data.values():
     row = wide.loc[corpus.name]

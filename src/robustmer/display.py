@@ -69,10 +69,10 @@ def escape(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def plus_minus(mean: float, high: float) -> str:
+def plus_minus(mean: float, high: float, sign: bool = False) -> str:
     """A mean and half its interval as a cell that does not break; the mean alone where there is no interval."""
-    half = f"{high - mean:.3f}".removeprefix("0")
-    return f"{mean:.3f}" if pd.isna(high) else f"{mean:.3f}\u00a0±\u00a0{half}"
+    value, half = f"{mean:{'+' if sign else ''}.3f}", f"{high - mean:.3f}".removeprefix("0")
+    return value if pd.isna(high) else f"{value}\u00a0±\u00a0{half}"
 
 
 def run_card(profile: str, corpus: str | Iterable[str], device: str = "cpu", seconds: float | None = None,

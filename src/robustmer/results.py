@@ -181,17 +181,19 @@ def summarise(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
         unit = "fold" if group["fold"].nunique() > 1 else "seed"
         means = group.groupby(unit)["value"].mean()
         k = len(means)
-        shared = test_to_train(group["dataset"].unique()) if unit == "fold" else 0.0
-        half = stats.t.ppf(0.975, k - 1) * means.std() * math.sqrt(1 / k + shared) if k > 2 else math.nan
+        half = half_interval(means.std(), k, *(group["dataset"].unique() if unit == "fold" else ()))
         mean = means.mean()
         out.append((*values, mean, mean - half, mean + half, k, unit))
     return pd.DataFrame(out, columns=[*by, "mean", "low", "high", "repetitions", "unit"])
 
 
-def test_to_train(datasets: Iterable[str]) -> float:
-    """n_test / n_train of a fold of this one dataset."""
-    (dataset,) = datasets
-    return next(module.ABOUT.test_to_train for module in CORPORA.values() if module.NAME == dataset)
+def half_interval(std: float, repetitions: int, folds_of: str = "") -> float:
+    """Half the 95% interval of a mean of so many repetitions: of the folds of a dataset, or of independent runs."""
+    if repetitions < 3:
+        return math.nan
+    about = {module.NAME: module.ABOUT for module in CORPORA.values()}
+    shared = about[folds_of].test_to_train if folds_of else 0.0
+    return float(stats.t.ppf(0.975, repetitions - 1) * std * math.sqrt(1 / repetitions + shared))
 
 
 def average_over_conditions(rows: pd.DataFrame, conditions: Iterable[str]) -> pd.DataFrame:

@@ -30,8 +30,8 @@ class About:
     """What a reader of the book needs to know of a corpus before using it.
 
     `access` says who gives it, `folder` is the folder below `data_folder()` (None: nothing to read), `modalities` says
-    what each is made of, `protocol` how the folds are cut, `test_to_train` how many people are tested for each that is
-    trained on (it widens intervals over folds), `cite` what to cite.
+    what each is made of, `classes` counts the labels, `protocol` how the folds are cut, `test_to_train` how many people
+    are tested for each that is trained on (it widens intervals over folds), `cite` what to cite.
     """
 
     title: str
@@ -39,6 +39,7 @@ class About:
     licence: str
     folder: str | None
     modalities: Mapping[str, str]
+    classes: int
     people: str
     protocol: str
     test_to_train: float

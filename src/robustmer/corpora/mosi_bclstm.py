@@ -37,6 +37,7 @@ ABOUT = About(
     folder="mosi_bclstm",
     modalities={"audio": "73 openSMILE values an utterance", "visual": "100 values of a 3D CNN an utterance",
                 "text": "100 values of a CNN over words an utterance"},
+    classes=2,
     people="93 videos, each taken as one speaker",
     protocol="the fixed split by video: 53 train, 9 validate, 31 test; one fold, never re-split",
     test_to_train=31 / 53,

@@ -38,6 +38,7 @@ ABOUT = About(
     modalities={"audio": "67 acoustic functionals a take",
                 "visual": "56 statistics of the face a take (action units, mouth opening, 14 outputs of an emotion "
                           "classifier)"},
+    classes=8,
     people="24 actors (odd numbers male, even female), 15 takes each",
     protocol="six folds of four actors: actors 1-4, 5-8, ... test in turn, the next four validate, sixteen train",
     test_to_train=4 / 16,

@@ -55,6 +55,7 @@ ABOUT = About(
     folder=None,
     modalities={"audio": "up to 155 frames x 130, 10 a second", "visual": "up to 50 frames x 342",
                 "text": "up to 22 tokens x 1024"},
+    classes=4,
     people="ten invented speakers in five sessions of two",
     protocol="ten folds: one speaker tests, the partner in the session validates, the other eight train "
              "(the sizes of NMER Table 1: 4446 / 528 / 557 in fold 0)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 from robustmer.papers import nmer
@@ -14,6 +15,11 @@ PAPERS = {"nmer": nmer}
 def keys(paper: str, profile: str) -> dict[str, Recipe]:
     """key -> recipe, for all corpora of a paper in one profile."""
     return {recipe.key: recipe for recipe in PAPERS[paper].recipes(profile)}
+
+
+def is_own(paper: str, profile: str, recipes: Iterable[Recipe]) -> bool:
+    """Whether all of these are recipes of the paper itself, whose keys `find` knows."""
+    return {r.key for r in recipes} <= set(keys(paper, profile))
 
 
 def find(key: str) -> tuple[str, str, Recipe]:

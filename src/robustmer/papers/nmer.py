@@ -86,6 +86,11 @@ def every_condition(modalities: Sequence[str], scheduler: NoiseScheduler) -> tup
     return (*incomplete(modalities, scheduler), everything(modalities, scheduler))
 
 
+def trained_with(recipes: Sequence[Recipe], scheduler: NoiseScheduler) -> list[Recipe]:
+    """Those recipes whose training conditions use exactly this noise and level."""
+    return [r for r in recipes if any(scheduler in c.noise.values() for c in r.train)]
+
+
 def averaged(rows: pd.DataFrame) -> pd.DataFrame:
     """The tables' "Avg": for each training and metric the plain mean over the incomplete conditions of its corpus."""
     parts = [average_over_conditions(part, incomplete_headers(dataset)) for dataset, part in rows.groupby("dataset")]
