@@ -85,7 +85,7 @@ for name, dims in shapes.items():
     }
     if tokens == "one":
         idle = torch.nn.ModuleList(layer["attention"].query_key for layer in system.transformer.layers)
-        parts["of the transformer: queries and keys, never used"] = idle
+        parts["transformer's queries and keys (unused)"] = idle
     parts |= {"all of NMER": system, "MEN, for comparison": MEN(dims, four)}
     counts[name] = {part: count_parameters(module) for part, module in parts.items()}
 

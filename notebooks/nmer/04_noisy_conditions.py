@@ -32,6 +32,7 @@ seed: int = 0  # the first of the profile's seeds
 from functools import partial
 import time
 
+import joblib
 import pandas as pd
 from IPython.display import Markdown, display
 
@@ -71,7 +72,8 @@ describe(chosen)
 # %%
 start = time.perf_counter()
 own = is_own("nmer", profile, recipes)  # others are kept apart from the committed rows
-rows = cross_validate(recipes, "nmer", profile, device=device, progress=False, own=own)
+jobs = joblib.cpu_count() if device == "cpu" else 1
+rows = cross_validate(recipes, "nmer", profile, jobs, device, progress=False, own=own)
 seconds = time.perf_counter() - start
 
 # %% tags=["hide-input"]

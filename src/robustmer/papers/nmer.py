@@ -59,7 +59,7 @@ PROFILES = {
         levels_db=(-10.0,),
     ),
     "quick": Profile(
-        Budget(epochs=20, min_steps=160, max_steps=160, checks=10),
+        Budget(epochs=20, min_steps=300, max_steps=300, checks=10),
         seeds={"synthetic": 1, "ravdess_av": 1, "mosi_bclstm": 1},
         folds={"synthetic": (0, 3, 6), "ravdess_av": (0, 2, 4)},
         levels_db=(-10.0, -40.0),
