@@ -99,7 +99,7 @@ def compare(ua: pd.DataFrame) -> pd.DataFrame:
     """NMER minus each of the others, paired over folds (or seeds), by noise and level."""
     out = []
     for (noise_name, level), part in nmer.averaged(ua).groupby(["noise", "snr_db"], sort=False):
-        line = {"noise": noise_name, "SNR": f"{level} dB"}
+        line = {"noise": noise_name, "SNR": f"{level}\u00a0dB", "repetitions": ""}
         for other in ("MEN", "MEN, noisy training", "LogReg, noisy training"):
             if {"NMER", other} <= set(part["system"]):
                 found = paired(part, "NMER", other)
@@ -115,7 +115,7 @@ table(compare(ua), "tbl-nmer-differences", "UA of NMER minus that of the others,
 # %% [markdown]
 # ## By condition
 #
-# The column names say which modalities stay clean; `none` means that all are noisy, `clean` that none is.
+# A condition names the modalities that stay clean; `none` means that all are noisy, `clean` that none is.
 # NMER was trained under the incomplete conditions, never under `none`; the paper trains a separate model for it
 # (its Table 5), so `none` here shows how far this one carries.
 
@@ -131,15 +131,15 @@ def by_condition(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     out = summarise(pd.concat([level, clean]), ["system", "condition"])
     text = out.assign(cell=[plus_minus(m, h)
                             for m, h in zip(out["mean"], out["high"], strict=True)])
-    wide = text.pivot(index="system", columns="condition", values="cell")
-    return wide.reindex(index=systems, columns=columns)
+    wide = text.pivot(index="condition", columns="system", values="cell")
+    return wide.reindex(index=columns, columns=systems)
 
 
 table(by_condition(rows, "UA"), "tbl-nmer-by-condition", f"UA by condition, {noise} noise at {snr_db:g} dB",
       f"Folds: {folds}, seeds: {seeds}. ± half the 95% interval over {repeats}, where there are at least three.")
 
 # %% [markdown]
-# In the paper's Table 3 the same columns read as follows. They are of other data and not to be compared cell by cell;
+# In the paper's Table 3 the same conditions read as follows. They are of other data and not to be compared cell by cell;
 # what can be compared is which conditions are hard.
 
 # %% tags=["hide-input"]
