@@ -253,7 +253,7 @@ table(steps_table, "tbl-nmer-steps", f"T for the paper's four levels, {data.name
 column = f"{LEVELS_DB[0]:g} dB"
 raw_steps = steps_table.loc[steps_table["units"] == "raw", column]
 own = (f"The raw features of {data.name} happen to have variances near 1 in every modality, so their units matter "
-       "little here; with a real corpus they do (the next page shows it)."
+       "little here; with a real corpus they do (the next page shows it where one is at hand)."
        if raw_steps.max() - raw_steps.min() <= 5 else
        f"The raw features of {data.name} need from {raw_steps.min()} to {raw_steps.max()} steps at {column}: a common "
        "$T$ would be a different level for each modality.")

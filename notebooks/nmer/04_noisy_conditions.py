@@ -50,6 +50,7 @@ name = find(corpus).NAME
 headers = nmer.incomplete_headers(name)
 systems = ["MEN", "MEN, noisy training", "NMER", "LogReg", "LogReg, noisy training"]
 classes = {module.NAME: module.ABOUT.classes for module in CORPORA.values()}
+keys_of = {module.NAME: key for key, module in CORPORA.items()}
 
 # %% [markdown]
 # ## One experiment is one sentence
@@ -109,6 +110,26 @@ def compare(ua: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(out)
 
 
+def verdict(ua: pd.DataFrame) -> str:
+    """In words: where NMER is ahead of the others, or behind, by more than the interval."""
+    lines = []
+    for other in ("MEN", "MEN, noisy training", "LogReg, noisy training"):
+        ahead, behind, known = [], [], 0
+        for (noise_name, level), part in nmer.averaged(ua).groupby(["noise", "snr_db"], sort=False):
+            if {"NMER", other} <= set(part["system"]):
+                found = paired(part, "NMER", other)
+                known += pd.notna(found["low"])
+                where = f"{noise_name} {level} dB"
+                ahead += [where] * bool(found["low"] > 0)
+                behind += [where] * bool(found["high"] < 0)
+        said = f"ahead at {', '.join(ahead)}" if ahead else "ahead nowhere"
+        said += f", behind at {', '.join(behind)}" if behind else ""
+        lines.append(f"- Against **{other}**, beyond the interval: {said}"
+                     f" ({known} differences have an interval).")
+    return "\n".join(lines)
+
+
+display(Markdown(verdict(ua)))
 table(compare(ua), "tbl-nmer-differences", "UA of NMER minus that of the others, mean over the incomplete conditions",
       "Paired: both met the same rows under the same noise. ± half the 95% interval, where there are three repetitions.")
 
@@ -198,10 +219,12 @@ if measured.empty:
     display(Markdown("*No real rows are measured yet.*"))
 for dataset, part in measured.groupby("dataset", sort=False):
     about = (f"folds: {part['fold'].nunique()}, seeds: {part['seed'].nunique()}, trainings: {part['key'].nunique()}, profile paper, "
+             f"of {len(nmer.recipes('paper', [keys_of[dataset]]))} in the protocol, "
              f"{', '.join(part['device'].unique())}, commit {', '.join(part['commit'].unique())}, corpus {part['fingerprint'].iloc[0]}")
     display(Markdown(f"**{dataset}** — {about}"))
     ua = part[(part["metric"] == "UA") & (part["noise"] != "")]
     snr_curves(summarise(nmer.averaged(ua), ["system", "noise", "snr_db"]), systems, 1 / classes[dataset])
+    display(Markdown(verdict(ua)))
     slug = dataset.lower()
     table(compare(ua), f"tbl-nmer-differences-{slug}", f"{dataset}: UA of NMER minus that of the others",
           "Paired, mean over the incomplete conditions. ± half the 95% interval; over seeds it speaks of first weights "
@@ -228,7 +251,7 @@ if not clean.empty:
 # Every cell above is a mean of rows, and every row has the key of its recipe.
 
 # %% tags=["hide-input"]
-one = rows[(rows["system"] == "NMER") & (rows["condition"] == headers[0]) & (rows["metric"] == "UA")].iloc[:1]
+one = rows[(rows["key"] == chosen.key) & (rows["condition"] == headers[0]) & (rows["metric"] == "UA")].iloc[:1]
 shown = one[["dataset", "system", "train", "noise", "snr_db", "condition", "metric", "value", "note", "fold", "seed", "key"]]
 table(shown.T.reset_index().set_axis(["column", "value"], axis=1).astype(str), "tbl-nmer-row", "One row of the ledger",
       (f"`robustmer run {one['key'].iloc[0]}` computes it again. " if own else

@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
         that recipe again and prints its rows.""")
     run.add_argument("what", metavar="WHAT")
     run.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
-                     help="notebook: set a parameter; may be repeated; lists as YAML, e.g. -p levels '[0, -10]'")
+                     help="notebook: set a parameter; may be repeated; lists as YAML, e.g. -p corpora '[synthetic]'")
     run.add_argument("-o", "--output", metavar="OUT.ipynb", help="notebook: where to write it, else below runs/")
     run.add_argument("--profile", choices=PROFILES, help="paper: its size (default: quick)")
     run.add_argument("--corpus", action="append", metavar="NAME", help="paper: only this corpus; may be repeated")

@@ -131,7 +131,7 @@ def fit_stage(
         yield {
             "stage": stage.name,
             "step": done,
-            "epoch": done * budget.batch_size / len(train),
+            "epoch": done / -(-len(train) // budget.batch_size),
             "seconds": time.perf_counter() - start,
             "lr": schedules[0].get_last_lr()[0],
             **means,
