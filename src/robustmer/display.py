@@ -119,7 +119,8 @@ def snr_curves(means: pd.DataFrame, systems: Sequence[str], chance: float, metri
             dashes = "--" if system.startswith("LogReg") else "-"
             sns.lineplot(part, x="snr_db", y="mean", ax=axis, color=colour, marker="o", ls=dashes, label=system)
         axis.axhline(chance, color="grey", ls=":", lw=1)
-        axis.set(title=f"{kind} noise", xlabel="nominal SNR (dB)", ylabel=metric, ylim=(0, 1),
+        top = min(1.0, means[["mean", "high"]].max().max() + 0.03)
+        axis.set(title=f"{kind} noise", xlabel="nominal SNR (dB)", ylabel=metric, ylim=(0.8 * chance, top),
                  xticks=sorted(means["snr_db"].unique()))
         axis.invert_xaxis()
         axis.get_legend().remove()
