@@ -42,7 +42,7 @@ from robustmer.evaluate import cross_validate
 from robustmer.noise import NoiseScheduler
 from robustmer.papers import is_own, nmer
 from robustmer.recipe import describe
-from robustmer.results import ledger, paired, published, read, summarise
+from robustmer.results import ledger, published, read, summarise
 
 theme()
 kind = nmer.noise_kind(noise)
@@ -96,41 +96,36 @@ ua = rows[(rows["metric"] == "UA") & (rows["noise"] != "")]
 snr_curves(summarise(nmer.averaged(ua), ["system", "noise", "snr_db"]), systems, 1 / classes[name])
 
 # %% tags=["hide-input"]
-def compare(ua: pd.DataFrame) -> pd.DataFrame:
-    """NMER minus each of the others, paired over folds (or seeds), by noise and level."""
-    out = []
-    for (noise_name, level), part in nmer.averaged(ua).groupby(["noise", "snr_db"], sort=False):
-        line = {"noise": noise_name, "SNR": f"{level}\u00a0dB", "repetitions": ""}
-        for other in ("MEN", "MEN, noisy training", "LogReg, noisy training"):
-            if {"NMER", other} <= set(part["system"]):
-                found = paired(part, "NMER", other)
-                line |= {f"minus {other}": plus_minus(found["mean"], found["high"], sign=True),
-                         "repetitions": f"{found['repetitions']} {found['unit']}s"}
-        out.append(line)
-    return pd.DataFrame(out)
+others = ["MEN", "MEN, noisy training", "LogReg, noisy training"]
 
 
-def verdict(ua: pd.DataFrame) -> str:
+def compare(found: pd.DataFrame) -> pd.DataFrame:
+    """NMER minus each of the others, a line for each noise and level."""
+    cells = found.assign(
+        SNR=found["snr_db"] + "\u00a0dB", other="minus " + found["other"],
+        repetitions=found["repetitions"].astype(str) + " " + found["unit"] + "s",
+        cell=[plus_minus(m, h, sign=True) for m, h in zip(found["mean"], found["high"], strict=True)])
+    wide = cells.pivot_table(index=["noise", "SNR", "repetitions"], columns="other", values="cell",
+                             aggfunc="first", sort=False)
+    return wide.rename_axis(columns=None).reset_index()
+
+
+def verdict(found: pd.DataFrame) -> str:
     """In words: where NMER is ahead of the others, or behind, by more than the interval."""
     lines = []
-    for other in ("MEN", "MEN, noisy training", "LogReg, noisy training"):
-        ahead, behind, known = [], [], 0
-        for (noise_name, level), part in nmer.averaged(ua).groupby(["noise", "snr_db"], sort=False):
-            if {"NMER", other} <= set(part["system"]):
-                found = paired(part, "NMER", other)
-                known += pd.notna(found["low"])
-                where = f"{noise_name} {level} dB"
-                ahead += [where] * bool(found["low"] > 0)
-                behind += [where] * bool(found["high"] < 0)
-        said = f"ahead at {', '.join(ahead)}" if ahead else "ahead nowhere"
-        said += f", behind at {', '.join(behind)}" if behind else ""
+    for other, part in found.groupby("other", sort=False):
+        where = part["noise"] + " " + part["snr_db"] + " dB"
+        ahead, behind = where[part["low"] > 0], where[part["high"] < 0]
+        said = f"ahead at {', '.join(ahead)}" if len(ahead) else "ahead nowhere"
+        said += f", behind at {', '.join(behind)}" if len(behind) else ""
         lines.append(f"- Against **{other}**, beyond the interval: {said}"
-                     f" ({known} differences have an interval).")
+                     f" ({part['low'].notna().sum()} differences have an interval).")
     return "\n".join(lines)
 
 
-display(Markdown(verdict(ua)))
-table(compare(ua), "tbl-nmer-differences", "UA of NMER minus that of the others, mean over the incomplete conditions",
+found = nmer.differences(ua, others)
+display(Markdown(verdict(found)))
+table(compare(found), "tbl-nmer-differences", "UA of NMER minus that of the others, mean over the incomplete conditions",
       "Paired: both met the same rows under the same noise. ± half the 95% interval, where there are three repetitions.")
 
 # %% [markdown]
@@ -224,9 +219,10 @@ for dataset, part in measured.groupby("dataset", sort=False):
     display(Markdown(f"**{dataset}** — {about}"))
     ua = part[(part["metric"] == "UA") & (part["noise"] != "")]
     snr_curves(summarise(nmer.averaged(ua), ["system", "noise", "snr_db"]), systems, 1 / classes[dataset])
-    display(Markdown(verdict(ua)))
+    found = nmer.differences(ua, others)
+    display(Markdown(verdict(found)))
     slug = dataset.lower()
-    table(compare(ua), f"tbl-nmer-differences-{slug}", f"{dataset}: UA of NMER minus that of the others",
+    table(compare(found), f"tbl-nmer-differences-{slug}", f"{dataset}: UA of NMER minus that of the others",
           "Paired, mean over the incomplete conditions. ± half the 95% interval; over seeds it speaks of first weights "
           "only, not of other speakers.",
           source=f"Profile paper, {', '.join(part['device'].unique())}, commit {', '.join(part['commit'].unique())}.")

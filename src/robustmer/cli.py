@@ -85,12 +85,11 @@ def do_run(args: argparse.Namespace) -> int:
         raise LookupError(f"cannot run {what!r}: give a notebook (.ipynb or .py), the key of a recipe "
                           f"(ten hex digits) or a paper ({', '.join(PAPERS)})")
     refuse(args, "a paper", "parameter", "output", hint="parameters belong to notebooks")
-    from robustmer.corpora import CORPORA
+    from robustmer.corpora import find
     from robustmer.evaluate import cross_validate
 
-    unknown = [name for name in args.corpus or [] if name not in CORPORA]
-    if unknown:
-        raise LookupError(f"no corpus {unknown[0]!r}; there are {', '.join(CORPORA)}")
+    for name in args.corpus or []:
+        find(name)
     profile = args.profile or "quick"
     recipes = PAPERS[what].recipes(profile, args.corpus or here(PAPERS[what].PROFILES[profile].seeds))
     rows = cross_validate(recipes, what, profile, jobs=positive(args.jobs or 1), device=args.device or "cpu",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from robustmer.conditions import Condition
-from robustmer.corpora import CORPORA
+from robustmer.corpora import CORPORA, find
 from robustmer.noise import Gaussian, Impulse, NoiseScheduler, kind_name
 from robustmer.systems import System
 from robustmer.train import Budget
@@ -36,8 +36,7 @@ class Recipe:
     name: str = ""
 
     def __post_init__(self):
-        if self.corpus not in CORPORA:
-            raise ValueError(f"no corpus {self.corpus!r}; there are {', '.join(CORPORA)}")
+        find(self.corpus)  # an unknown corpus ends here
         if not self.train or not self.test:
             raise ValueError(f"a recipe needs training and test conditions; got {len(self.train)} and {len(self.test)}")
         modalities = tuple(CORPORA[self.corpus].ABOUT.modalities)

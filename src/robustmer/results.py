@@ -17,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 from scipy import stats
 
-from robustmer.corpora import CORPORA
+from robustmer.corpora import about
 from robustmer.corpora.corpus import ROOT
 
 RESULTS = ROOT / "results"
@@ -191,8 +191,7 @@ def half_interval(std: float, repetitions: int, folds_of: str = "") -> float:
     """Half the 95% interval of a mean of so many repetitions: of the folds of a dataset, or of independent runs."""
     if repetitions < 3:
         return math.nan
-    about = {module.NAME: module.ABOUT for module in CORPORA.values()}
-    shared = about[folds_of].test_to_train if folds_of else 0.0
+    shared = about(folds_of).test_to_train if folds_of else 0.0
     return float(stats.t.ppf(0.975, repetitions - 1) * std * math.sqrt(1 / repetitions + shared))
 
 

@@ -16,7 +16,8 @@ from robustmer.corpora import mosi_bclstm, ravdess_av, synthetic
 from robustmer.corpora.corpus import About, Corpus, CorpusError, CorpusNotFound, data_folder, folds_by_group
 from robustmer.corpora.layout import find as find_file
 
-__all__ = ["CORPORA", "About", "Corpus", "CorpusError", "CorpusNotFound", "check", "data_folder", "folds_by_group",
+__all__ = ["CORPORA", "About", "Corpus", "CorpusError", "CorpusNotFound", "about", "check", "data_folder", "find",
+           "folds_by_group",
            "load"]
 
 CORPORA: dict[str, ModuleType] = {
@@ -54,6 +55,11 @@ def find(name: str) -> ModuleType:
         known = ", ".join(f"{key} ({module.NAME})" for key, module in CORPORA.items())
         raise CorpusError(f"no corpus {name!r} is known; ask for one of {known}")
     return CORPORA[name]
+
+
+def about(dataset: str) -> About:
+    """What is known of the corpus that tables spell so (`RAVDESS-AV`)."""
+    return next(module.ABOUT for module in CORPORA.values() if module.NAME == dataset)
 
 
 def stamp(module: ModuleType, folder: Path | str | None) -> tuple[int, int] | None:

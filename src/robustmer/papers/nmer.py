@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from robustmer.conditions import CLEAN, Condition, everything, incomplete
-from robustmer.corpora import CORPORA
+from robustmer.corpora import CORPORA, about
 from robustmer.noise import Gaussian, Impulse, Kind, NoiseScheduler
 from robustmer.recipe import Recipe
-from robustmer.results import average_over_conditions
+from robustmer.results import average_over_conditions, paired
 from robustmer.systems import MEN, NMER, LogReg
 from robustmer.train import Budget
 
@@ -97,10 +97,19 @@ def averaged(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def differences(rows: pd.DataFrame, others: Sequence[str]) -> pd.DataFrame:
+    """NMER minus each of the others, averaged over conditions and paired, by noise and level: `other` and what
+    `results.paired` gives. Rows are those of one dataset and metric."""
+    out = []
+    for (noise, level), part in averaged(rows).groupby(["noise", "snr_db"], sort=False):
+        here = [other for other in others if {"NMER", other} <= set(part["system"])]
+        out += [{"noise": noise, "snr_db": level, "other": other} | paired(part, "NMER", other) for other in here]
+    return pd.DataFrame(out)
+
+
 def incomplete_headers(dataset: str) -> list[str]:
     """The columns of Table 3 for a corpus, by its spelling in tables: `a`, `v`, `l`, ... as its modalities allow."""
-    about = next(module.ABOUT for module in CORPORA.values() if module.NAME == dataset)
-    modalities = tuple(about.modalities)
+    modalities = tuple(about(dataset).modalities)
     return [c.header(modalities) for c in incomplete(modalities, NoiseScheduler(steps=1))]
 
 
