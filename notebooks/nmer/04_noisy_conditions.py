@@ -61,7 +61,7 @@ keys_of = {module.NAME: key for key, module in CORPORA.items()}
 # %% tags=["hide-output"]
 p = nmer.profile_named(profile)
 levels = sorted({*p.levels_db, snr_db}, reverse=True)
-recipes = nmer.recipes(profile, [corpus], levels, first_seed=seed)
+recipes = nmer.recipes(profile, [corpus], levels, first_seed=seed, tables=["2"])
 at_level = nmer.trained_with(recipes, NoiseScheduler(kind, snr_db=snr_db))
 chosen = next(r for r in at_level if r.name == "NMER")
 print(len(recipes), "trainings; one of them, key", chosen.key)
@@ -214,7 +214,7 @@ if measured.empty:
     display(Markdown("*No real rows are measured yet.*"))
 for dataset, part in measured.groupby("dataset", sort=False):
     about = (f"folds: {part['fold'].nunique()}, seeds: {part['seed'].nunique()}, trainings: {part['key'].nunique()}, profile paper, "
-             f"of {len(nmer.recipes('paper', [keys_of[dataset]]))} in the protocol, "
+             f"of {len(nmer.recipes('paper', [keys_of[dataset]], tables=['2']))} in the protocol, "
              f"{', '.join(part['device'].unique())}, commit {', '.join(part['commit'].unique())}, corpus {part['fingerprint'].iloc[0]}")
     display(Markdown(f"**{dataset}** — {about}"))
     ua = part[(part["metric"] == "UA") & (part["noise"] != "")]

@@ -72,17 +72,20 @@ class Encoders(nn.Module):
         return torch.stack(features, dim=1)
 
 
-def mlp(*sizes: int, dropout: float = 0.0, activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
+def mlp(
+    *sizes: int, dropout: float = 0.0, activation: type[nn.Module] = nn.ReLU, kaiming: bool = True
+) -> nn.Sequential:
     """Linear layers of these sizes with activation and dropout between them, none after the last.
 
     Weights begin Kaiming-normal, biases at 0, as in NMER's released code: torch's default shrinks the signal at every
-    layer, and six layers in a row then learn nothing for hundreds of steps.
+    layer, and six layers in a row then learn nothing for hundreds of steps. Without `kaiming` they begin as torch's.
     """
     layers: list[nn.Module] = []
     for i, (before, after) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
         if i:
             layers += [activation(), nn.Dropout(dropout)]
         layers.append(nn.Linear(before, after))
-        nn.init.kaiming_normal_(layers[-1].weight)
-        nn.init.zeros_(layers[-1].bias)
+        if kaiming:
+            nn.init.kaiming_normal_(layers[-1].weight)
+            nn.init.zeros_(layers[-1].bias)
     return nn.Sequential(*layers)

@@ -1,14 +1,25 @@
 """One file a system, read from top to bottom. A new system is a file here and a line below."""
 
+from robustmer.systems.if_mmin import IFMMIN
 from robustmer.systems.logreg import LogReg
+from robustmer.systems.majority import Majority
+from robustmer.systems.mctn import MCTN
 from robustmer.systems.men import MEN
+from robustmer.systems.mmin import MMIN
 from robustmer.systems.nmer import NMER
+from robustmer.systems.nmer_without_vae import NMERWithoutVAE
 from robustmer.systems.system import Objective, Stage, System, count_parameters, load_system
 
 SYSTEMS: dict[str, type[System]] = {
+    "Majority": Majority,
     "LogReg": LogReg,
     "MEN": MEN,
+    "MCTN": MCTN,
+    "MMIN": MMIN,
+    "IFMMIN": IFMMIN,
     "NMER": NMER,
+    "NMERWithoutVAE": NMERWithoutVAE,
 }
 
-__all__ = ["SYSTEMS", "LogReg", "MEN", "NMER", "Objective", "Stage", "System", "count_parameters", "load_system"]
+__all__ = ["SYSTEMS", "IFMMIN", "LogReg", "MCTN", "MEN", "MMIN", "Majority", "NMER", "NMERWithoutVAE", "Objective",
+           "Stage", "System", "count_parameters", "load_system"]

@@ -18,45 +18,10 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from robustmer.batch import Batch, mean_over_time
 from robustmer.nn.attention import TransformerEncoder
-from robustmer.nn.encoders import Encoders, mlp
-from robustmer.nn.gaussians import central_moment_discrepancy, kl_to_standard, sample
+from robustmer.nn.encoders import mlp
+from robustmer.nn.gaussians import kl_to_standard, sample
+from robustmer.nn.invariant import SpecificInvariant, Teacher
 from robustmer.systems.system import Objective, Stage, System
-
-
-class SpecificInvariant(nn.Module):
-    """h', one vector a modality from its own encoder, and H', the same in a space that the modalities share.
-
-    Each branch has its own encoders; the shared space is two linear layers, the same for all modalities. NMER 2.3 says
-    only "linear structure"; that the branches do not share encoders is the released code's reading.
-    """
-
-    def __init__(self, dims: Mapping[str, int], width: int, dropout: float):
-        super().__init__()
-        self.specific = Encoders(dims, width, dropout)
-        self.before_shared = Encoders(dims, width, dropout)
-        self.shared = nn.Sequential(nn.Linear(width, width), nn.LeakyReLU(), nn.Linear(width, width), nn.LeakyReLU())
-
-    def forward(
-        self, seen: Batch
-    ) -> tuple[Float[Tensor, "batch modality width"], Float[Tensor, "batch modality width"]]:
-        here = rearrange(torch.stack(list(seen.present.values()), dim=1), "b m -> b m 1")
-        invariant = torch.where(here, self.shared(self.before_shared(seen)), 0.0)
-        return self.specific(seen), invariant
-
-
-class Teacher(nn.Module):
-    """The encoders with a classifier on both branches, for clean data."""
-
-    def __init__(self, dims: Mapping[str, int], classes: int, width: int, dropout: float):
-        super().__init__()
-        self.encoders = SpecificInvariant(dims, width, dropout)
-        self.classifier = mlp(2 * len(dims) * width, width, width, classes, dropout=dropout)
-
-    def forward(self, clean: Batch) -> Tensor:
-        return self.classify(*self.encoders(clean))
-
-    def classify(self, specific: Tensor, invariant: Tensor) -> Tensor:
-        return self.classifier(rearrange(torch.cat([specific, invariant], dim=-1), "b m d -> b (m d)"))
 
 
 @dataclass(frozen=True)
@@ -145,7 +110,7 @@ class NMER(System):
     def stages(self) -> Iterator[Stage]:
         yield Stage(
             "teacher",
-            {"all": Objective(self.teacher_loss, self.teacher.parameters())},
+            {"all": Objective(self.teacher.loss, self.teacher.parameters())},
             logits=self.teacher,
             clean=True,
             share=0.5,
@@ -154,23 +119,10 @@ class NMER(System):
         own = [p for name, p in self.named_parameters() if not name.startswith("teacher.")]
         yield Stage("joint", {"all": Objective(self.joint_loss, own)})
 
-    def teacher_loss(self, clean: Batch, seen: Batch) -> dict[str, Tensor]:
-        specific, invariant = self.teacher.encoders(clean)
-        pairs = torch.combinations(torch.arange(invariant.shape[1])).tolist()
-        present = list(clean.present.values())
-        both = [present[a] & present[b] for a, b in pairs]
-        apart = [
-            central_moment_discrepancy(invariant[rows, a], invariant[rows, b])
-            for (a, b), rows in zip(pairs, both, strict=True)
-            if rows.any()
-        ]
-        logits = self.teacher.classify(specific, invariant)
-        return {"cls": cross_entropy(logits, clean.label)} | ({"cmd": torch.stack(apart).mean()} if apart else {})
-
     def joint_loss(self, clean: Batch, seen: Batch) -> dict[str, Tensor]:
         """NMER 2.4. The squared error and the KL are reduced alike: summed over a row's elements and divided by the
         same N, the width of C (eq. 7), so that their sum is a negative ELBO up to that factor."""
-        target_c, target_invariant = self.targets(clean)
+        target_c, target_invariant = self.teacher.targets(clean)
         out = self.joint(seen)
         gen, inv, cls = self.weights
         return {
@@ -179,12 +131,3 @@ class NMER(System):
             "inv": inv * mse_loss(out.invariant, target_invariant),
             "cls": cls * cross_entropy(out.logits, seen.label),
         }
-
-    @torch.no_grad()
-    def targets(self, clean: Batch) -> tuple[Float[Tensor, "batch wide"], Float[Tensor, "batch wide"]]:
-        """C-hat and H: the frozen teacher's specific and invariant features of clean data, without dropout."""
-        training = self.teacher.training
-        self.teacher.eval()
-        specific, invariant = self.teacher.encoders(clean)
-        self.teacher.train(training)
-        return rearrange(specific, "b m d -> b (m d)"), rearrange(invariant, "b m d -> b (m d)")
