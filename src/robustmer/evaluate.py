@@ -165,11 +165,16 @@ def run_recipe(
 
 
 def describe_train(recipe: Recipe, train: Batch) -> str:
-    """The training conditions in a few words: `clean`, `gaussian -10 dB`, `all noisy, impulse -40 dB`."""
+    """The training conditions in a few words: `clean`, `gaussian -10 dB`, `only a, clean`."""
     about = [describe_noise(c, train) for c in recipe.train]
     noises = dict.fromkeys(f"{a['noise']} {a['snr_db']} dB" if a["noise"] else "clean" for a in about)
-    headers = {c.header(train.modalities) for c in recipe.train}
-    return ("all noisy, " if headers == {"none"} else "") + " or ".join(noises)
+    seen = {tuple(m for m in train.modalities if c.seen is None or m in c.seen) for c in recipe.train}
+    which = ""
+    if {c.header(train.modalities) for c in recipe.train} == {"none"}:
+        which = "all noisy, "
+    if len(seen) == 1 and (only := seen.pop()) != train.modalities:
+        which = f"only {','.join(LETTERS[m] for m in only)}, "
+    return which + " or ".join(noises)
 
 
 def device_name(device: str) -> str:
