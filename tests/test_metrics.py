@@ -1,11 +1,18 @@
 """The metrics are scikit-learn's, and WA and UA are not confused."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
+from sklearn.calibration import calibration_curve
 from sklearn.metrics import accuracy_score, f1_score, recall_score
+from sklearn.metrics.pairwise import paired_distances
 
-from robustmer.metrics import METRICS, ua, wa
+from robustmer.metrics import (
+    METRICS, average_distance, calibration, ece, ece_floor, overconfidence, temperature, ua, wa,
+)  # fmt: skip
+from robustmer.noise import NoiseScheduler, stream
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -30,3 +37,95 @@ def test_always_guessing_the_larger_class_has_high_wa_and_chance_ua():
     label = torch.tensor([0] * 71 + [1] * 29)  # the share of positive rows in CMU-MOSEI, NMER Table 1
     assert wa(label, torch.zeros_like(label)) == pytest.approx(0.71)
     assert ua(label, torch.zeros_like(label)) == pytest.approx(0.5)
+
+
+def test_the_average_distance_is_algorithm_2():
+    draw = stream("pairs")
+    clean, noisy = torch.randn(50, 7, generator=draw), torch.randn(50, 7, generator=draw)
+    assert average_distance(clean, noisy) == pytest.approx(paired_distances(clean.numpy(), noisy.numpy()).mean())
+    assert average_distance(clean, clean) == 0.0
+    for other in (noisy[:49], noisy[:, :1]):  # the second would broadcast
+        with pytest.raises(Exception, match=r"no pairs|noisy"):
+            average_distance(clean, other)
+
+
+@pytest.mark.parametrize("level", [-10, -40])
+def test_noise_moves_features_as_far_as_its_closed_form_says(level):
+    """By (1 - sqrt(alpha_bar))^2 sigma^2 + 1 - alpha_bar a dimension; of many dimensions all pairs are about alike."""
+    clean, scheduler = 2 * torch.randn(64, 4000, generator=stream("x")), NoiseScheduler(snr_db=level)
+    real = torch.ones(64, 1, dtype=torch.bool)
+    noisy = scheduler(clean[:, None], real, 4.0, stream("noise"))[:, 0]
+    kept = scheduler.level(4.0).alpha_bar
+    expected = math.sqrt(4000 * (4 * (1 - math.sqrt(kept)) ** 2 + 1 - kept))
+    assert average_distance(clean, noisy) == pytest.approx(expected, rel=5e-3)
+
+
+# --- calibration ------------------------------------------------------------------------------------------------------
+
+
+def sure(confidence, right):
+    """Probabilities of two classes and labels: each row answers class 0 with this confidence, and is right or not."""
+    confidence = torch.as_tensor(confidence, dtype=torch.float64)
+    return torch.stack([confidence, 1 - confidence], dim=1), 1 - torch.as_tensor(right).long()
+
+
+def calibrated(rows, classes=4, sharpness=2.0, seed=0):
+    """Logits, and labels drawn from exactly their softmax."""
+    logits = sharpness * torch.randn(rows, classes, generator=stream("logits", seed), dtype=torch.float64)
+    return logits, torch.multinomial(logits.softmax(1), 1, generator=stream("labels", seed))[:, 0]
+
+
+def test_ece_of_a_case_computed_by_hand():
+    """Ten bins. 0.55 and 0.6 share (0.5, 0.6]: confidence 0.575, accuracy 0.5. 0.95 twice: 0.95 and 1. Weights 1/2."""
+    probability, label = sure([0.55, 0.6, 0.95, 0.95], [1, 0, 1, 1])
+    share, confidence, accuracy = calibration(probability, label, bins=10)
+    assert share.tolist() == [0.5, 0.5] and accuracy.tolist() == [0.5, 1.0]
+    assert confidence.tolist() == pytest.approx([0.575, 0.95])
+    assert ece(probability, label, bins=10) == pytest.approx(0.5 * 0.075 + 0.5 * 0.05)
+    assert overconfidence(probability, label) == pytest.approx(0.7625 - 0.75)
+
+
+@pytest.mark.parametrize("equal_mass", [False, True])
+def test_the_reliability_curve_is_scikit_learns(equal_mass):
+    logits, label = calibrated(3000)
+    probability = (2 * logits).softmax(1)
+    confidence, guess = probability.max(1)
+    ours = calibration(probability, label, 15, equal_mass)
+    accuracy, mean = calibration_curve((guess == label).numpy(), confidence.numpy(), n_bins=15,
+                                       strategy="quantile" if equal_mass else "uniform")
+    assert ours.accuracy.numpy() == pytest.approx(accuracy) and ours.confidence.numpy() == pytest.approx(mean)
+    assert float(ours.share.sum()) == pytest.approx(1)
+
+
+def test_a_perfectly_calibrated_model_has_no_error_in_expectation_and_an_oversure_one_has():
+    logits, label = calibrated(400_000)
+    assert ece(logits.softmax(1), label) < 0.004 and abs(overconfidence(logits.softmax(1), label)) < 0.003
+    assert ece((3 * logits).softmax(1), label) > 0.1 and overconfidence((3 * logits).softmax(1), label) > 0.1
+    assert overconfidence((logits / 3).softmax(1), label) < -0.1
+
+
+@pytest.mark.parametrize("equal_mass", [False, True])
+def test_few_rows_raise_the_ece_of_a_perfect_model_and_the_floor_says_by_how_much(equal_mass):
+    found, expected = [], []
+    for seed in range(200):
+        logits, label = calibrated(100, seed=seed)
+        found.append(ece(logits.softmax(1), label, equal_mass=equal_mass))
+        floor = ece_floor(logits.softmax(1), stream("floor", seed), equal_mass=equal_mass, draws=50)
+        expected.append(float(floor.mean()))
+    assert np.mean(found) > 0.05  # far above 0, with nothing wrong
+    assert np.mean(found) == pytest.approx(np.mean(expected), rel=0.05)
+
+
+def test_a_row_repeated_under_six_conditions_is_no_more_than_one_row():
+    logits, _ = calibrated(100)
+    once = ece_floor(logits.softmax(1), stream("floor"))
+    six_times, group = logits.repeat(6, 1).softmax(1), torch.arange(100).repeat(6)
+    torch.testing.assert_close(ece_floor(six_times, stream("floor"), group), once)
+    assert ece_floor(six_times, stream("floor")).mean() < 0.6 * once.mean()  # as if they were independent
+
+
+def test_temperature_undoes_what_sharpened_the_logits_and_changes_no_answer():
+    logits, label = calibrated(50_000)
+    for sharper in (0.5, 1.0, 3.0):
+        assert temperature(sharper * logits, label) == pytest.approx(sharper, rel=0.02)
+    assert 0.05 <= temperature(logits, logits.argmax(1)) < 0.06  # all right: as sure as it may be

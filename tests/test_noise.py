@@ -2,16 +2,16 @@
 
 import math
 
-import laws
 import pytest
 import torch
 from scipy import stats
 
+from robustmer import laws
 from robustmer.batch import MODALITIES
-from robustmer.conditions import CLEAN, Condition, corrupt, everything, incomplete
+from robustmer.conditions import CLEAN, Condition, corrupt, everything, incomplete, missing
 from robustmer.noise import (
-    Gaussian, Impulse, Linear, NoiseScheduler, ScaledLinear, add_noise, alpha_bar, draw, iterate_noise, kind_power,
-    snr_db, steps_for, stream,
+    ZEROS, Gaussian, Impulse, Linear, NoiseScheduler, ScaledLinear, Zeros, add_noise, alpha_bar, draw, iterate_noise,
+    kind_power, snr_db, steps_for, stream,
 )  # fmt: skip
 
 
@@ -92,8 +92,9 @@ def test_impulses_are_plus_or_minus_one_in_a_share_p():
 @pytest.mark.parametrize("shape", laws.SHAPES)
 def test_clean_modalities_are_untouched_bit_for_bit_and_padding_stays_silent(shape):
     batch = laws.small_batch(*laws.SHAPES[shape])
-    scheduler = NoiseScheduler(Gaussian(), snr_db=-20)
-    for condition in (*incomplete(batch.modalities, scheduler), everything(batch.modalities, scheduler)):
+    gaussian = NoiseScheduler(Gaussian(), snr_db=-20)
+    for condition in (*incomplete(batch.modalities, gaussian), everything(batch.modalities, gaussian),
+                      *incomplete(batch.modalities, ZEROS), everything(batch.modalities, ZEROS)):
         seen = corrupt(batch, condition, stream("seen"))
         for m in batch.modalities:
             assert torch.equal(seen.x[m], batch.x[m]) == (m not in condition.noise)
@@ -130,6 +131,40 @@ def test_absence_is_a_mask():
     seen = corrupt(batch, Condition(seen=("visual",)), stream("absent"))
     assert not seen.present["audio"].any() and not seen.present["text"].any() and seen.present["visual"].all()
     assert torch.equal(seen.x["visual"], batch.x["visual"]) and Condition(seen=("visual",)).header(MODALITIES) == "v"
+
+
+@pytest.mark.parametrize("shape", laws.SHAPES)
+def test_zero_filling_leaves_exactly_nothing_and_the_modality_counts_as_present(shape):
+    batch = laws.small_batch(*laws.SHAPES[shape])
+    loud = batch.replace(x={m: 1e30 * x for m, x in batch.x.items()})
+    for condition in (*incomplete(batch.modalities, ZEROS), everything(batch.modalities, ZEROS)):
+        seen = corrupt(loud, condition, stream("zeros"))
+        assert all(not seen.x[m].any() for m in condition.noise) and condition.noise_name == "zeros"
+        assert all(seen.present[m].all() for m in batch.modalities)
+
+
+def test_zeros_have_no_power_so_a_level_says_only_whether_any_signal_is_left():
+    """True SNR: -inf where nothing is left, inf where something is, since there is no noise; never a nan."""
+    gone, faint = ZEROS.level(1.0), NoiseScheduler(Zeros(), steps=20).level(1.0)
+    assert gone.alpha_bar == 0 and gone.nominal_db == gone.true_db == -math.inf
+    assert math.isfinite(faint.nominal_db) and faint.true_db == math.inf and kind_power(Zeros()) == 0
+    x = torch.randn(3, 4, 5, generator=stream("x"))
+    kept = NoiseScheduler(Zeros(), steps=20)(x, torch.ones(3, 4, dtype=torch.bool), 1.0, stream("noise"))
+    torch.testing.assert_close(kept, math.sqrt(faint.alpha_bar) * x)
+
+
+def test_zeros_draw_nothing_so_other_modalities_meet_the_same_noise():
+    batch, noisy = laws.small_batch(*laws.SHAPES["three sequences"]), NoiseScheduler(snr_db=-10)
+    alone = corrupt(batch, Condition(noise={"text": noisy}), stream("noise"))
+    both = corrupt(batch, Condition(noise={"audio": ZEROS, "text": noisy}), stream("noise"))
+    assert torch.equal(alone.x["text"], both.x["text"])
+
+
+@pytest.mark.parametrize("modalities", [MODALITIES, ("audio", "text"), ("visual",)])
+def test_what_is_noisy_in_an_incomplete_condition_is_absent_in_its_missing_one(modalities):
+    pairs = list(zip(incomplete(modalities, ZEROS), missing(modalities), strict=True))
+    assert all(a.header(modalities) == b.header(modalities) and not b.noise for a, b in pairs)
+    assert all(set(a.noise) == set(modalities) - set(b.seen) for a, b in pairs)
 
 
 def test_a_users_noise_is_any_function_that_returns_a_tensor():

@@ -1,7 +1,9 @@
 """The ledger loses nothing; published and measured numbers are one form; a stored key is not computed twice."""
 
 import functools
+import hashlib
 import json
+import linecache
 import math
 import multiprocessing
 from dataclasses import replace
@@ -19,8 +21,10 @@ from robustmer.evaluate import cross_validate, evaluate
 from robustmer.noise import Gaussian, Impulse, NoiseScheduler
 from robustmer.papers import PAPERS, find, keys, nmer
 from robustmer.recipe import Recipe, describe
-from robustmer.results import Row, append, average_over_conditions, paired, published, read, summarise
-from robustmer.systems import MEN, NMER, LogReg
+from robustmer.results import Row, append, published, read
+from robustmer.source import source_hash
+from robustmer.statistics import average_over_conditions, paired, summarise
+from robustmer.systems import MEN, NMER, SYSTEMS, LogReg, System
 from robustmer.train import Budget, seeded
 
 ROW = Row("nmer", "measured", "synthetic", "MEN", "gaussian", "-10", "a,v", "WA", 0.5, key="k0", fingerprint="f")
@@ -212,6 +216,79 @@ def test_what_a_noise_function_captured_is_in_the_key():
         recipe(test=(everything(MODALITIES, NoiseScheduler(functools.partial(louder(1)), steps=5)),)).key  # noqa: B018
 
 
+def of_reader(text: str, name: str = "Mine", **names) -> type:
+    """A class as a notebook defines it: its text is where tracebacks look for it, and in no file."""
+    place = f"<cell {hashlib.sha256(text.encode()).hexdigest()}>"
+    linecache.cache[place] = (len(text), None, text.splitlines(keepends=True), place)
+    space = {"__name__": "__main__", "System": System, "LogReg": LogReg, "torch": torch, **names}
+    exec(compile(text, place, "exec"), space)
+    return space[name]
+
+
+MINE = """
+SCALE = 2
+def twice(x):
+    return SCALE * x
+
+class Base(LogReg):
+    power = 1
+
+class Mine(Base):
+    def forward(self, seen):
+        return twice(super().forward(seen)) ** self.power
+"""
+
+
+@pytest.mark.parametrize("before, after", [
+    ("** self.power", "** self.power + 1"),
+    ("power = 1", "power = 2"),
+    ("SCALE * x", "x * SCALE"),
+    ("SCALE = 2", "SCALE = 3"),
+    ("class Base(LogReg)", "class Base(System)"),
+], ids=["method", "constant of a base", "function", "value", "base"])  # fmt: skip
+def test_an_edited_system_of_a_reader_is_another_key(before, after):
+    first, same, edited = (of_reader(text) for text in (MINE, MINE, MINE.replace(before, after)))
+    assert recipe(system=first).key == recipe(system=same).key
+    assert describe(recipe(system=first))["system"] == "Mine" and before in MINE
+    if issubclass(edited, LogReg):
+        assert recipe(system=edited).key != recipe(system=first).key
+    else:
+        assert source_hash(edited) != source_hash(first)
+
+
+def test_a_system_of_the_library_is_named_without_its_source():
+    """Or every key would change with every edit of the library; the commit in a row tells its states apart."""
+    for system in SYSTEMS.values():
+        assert "source" not in describe(recipe(system=system))
+
+
+def test_a_system_without_a_source_is_refused():
+    space = {"LogReg": LogReg}
+    exec("class Mine(LogReg):\n    def forward(self, seen): return 1", space)
+    with pytest.raises(ValueError, match="source of the system 'Mine' cannot be found"):
+        recipe(system=space["Mine"]).key  # noqa: B018
+
+
+def test_what_dataclass_writes_needs_no_source():
+    text = "import dataclasses\n@dataclasses.dataclass(frozen=True)\n"
+    text += "class Out:\n    logits: object\n    scale: float = 1.0\n\n"
+    text += "class Mine(LogReg):\n    def forward(self, seen):\n        return Out(super().forward(seen)).logits\n"
+    keys_of = [recipe(system=of_reader(t)).key for t in (text, text, text.replace("1.0", "2.0"))]
+    assert keys_of[0] == keys_of[1] != keys_of[2]
+
+
+def test_a_recipe_keeps_its_key_where_a_notebooks_cells_are_not():
+    """Another process gets the class by value and its source not at all, so the description travels along."""
+    here = recipe(system=of_reader(MINE))
+    state, key = here.__getstate__(), here.key
+    linecache.clearcache()
+    there = object.__new__(Recipe)
+    there.__dict__.update(state)
+    assert there.key == key
+    with pytest.raises(ValueError, match="cannot be found"):
+        describe(replace(there, seed=1))
+
+
 def test_test_conditions_that_a_table_could_not_tell_apart_are_refused():
     louder = NoiseScheduler(nmer.NOISES["impulse"], snr_db=-10), NoiseScheduler(Impulse(0.9), snr_db=-10)
     with pytest.raises(ValueError, match="read alike in a table"):
@@ -304,6 +381,20 @@ def test_the_committed_ledger_takes_only_the_papers_recipes_from_a_commit(tmp_pa
 def test_a_device_that_is_not_there_is_named_before_anything_runs():
     with pytest.raises(ValueError, match="the device 'warp' was asked for"):
         cross_validate([recipe()], "nmer", "smoke", device="warp")
+
+
+def test_runs_on_one_ledger_divide_the_work(ledgers):
+    """Two processes are given the same recipes: every row is there once, and no key was computed twice."""
+    recipes = [recipe(seed=s) for s in range(6)]
+    run = functools.partial(cross_validate, recipes, "nmer", "quick", progress=False)
+    others = [multiprocessing.get_context("fork").Process(target=run) for _ in range(2)]
+    for other in others:
+        other.start()
+    for other in others:
+        other.join()
+    lines = (ledgers / "nmer-quick.csv").read_text().splitlines()
+    assert [o.exitcode for o in others] == [0, 0] and len(lines) == 1 + 6 * 3
+    assert not list((ledgers / "nmer-quick.taken").iterdir())
 
 
 def test_an_interrupted_run_keeps_what_was_finished(ledgers, monkeypatch):

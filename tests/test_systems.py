@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import laws
 import numpy as np
 import pytest
 import torch
@@ -10,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from robustmer import evaluate as evaluating
+from robustmer import laws
 from robustmer.conditions import CLEAN, Condition, corrupt, incomplete
 from robustmer.corpora import load
 from robustmer.nn.attention import TransformerEncoder

@@ -47,7 +47,8 @@ from robustmer.corpora.corpus import mean_and_std
 from robustmer.display import run_card, table, theme
 from robustmer.noise import NoiseScheduler, steps_for, stream
 from robustmer.papers.nmer import noise_kind, profile_named
-from robustmer.results import claims, half_interval, published, summarise
+from robustmer.results import claims, published
+from robustmer.statistics import half_interval, summarise
 
 palette = theme()
 p = profile_named(profile)

@@ -45,6 +45,8 @@ def parser() -> argparse.ArgumentParser:
     results = commands.add_parser("results", help="what was measured for a paper: means and intervals")
     results.add_argument("paper", metavar="PAPER")
     results.add_argument("--profile", choices=PROFILES, default="paper", help="which ledger (default: paper)")
+    results.add_argument("--where", action="append", default=[], metavar="COLUMN=VALUE",
+                         help="print the single rows that have this value, keys included; may be repeated")
     results.set_defaults(do=do_results)
 
     book = commands.add_parser("book", help="execute the notebooks that changed and render the book")
@@ -142,18 +144,14 @@ def positive(jobs: int) -> int:
 
 
 def do_list(args: argparse.Namespace) -> int:
-    from robustmer.corpora import CORPORA, CorpusError, CorpusNotFound, data_folder, load
+    from robustmer.corpora import CORPORA, data_folder, is_here
 
     for name, module in CORPORA.items():
         about = module.ABOUT
-        try:
-            here = "built in" if not about.folder else "here" if load(name) else ""
-        except CorpusNotFound:
-            here = "not here"
-        except CorpusError:
-            here = f"here, but not usable: see `robustmer data check {name}`"
+        here = "built in" if not about.folder else "here" if is_here(name) else "not here"
         print(f"{name} ({here}): {about.title}\n    access   {about.access}\n    licence  {about.licence}")
-    print(f"\nlooked in {data_folder()} (set ROBUSTMER_DATA to look elsewhere)")
+    print(f"\nlooked in {data_folder()} (set ROBUSTMER_DATA to look elsewhere); "
+          "`robustmer data check NAME` says whether what is here can be used")
     return 0
 
 
@@ -171,7 +169,8 @@ def do_check(args: argparse.Namespace) -> int:
 
 def do_results(args: argparse.Namespace) -> int:
     from robustmer.papers import PAPERS
-    from robustmer.results import ledger, read, summarise
+    from robustmer.results import ledger, read
+    from robustmer.statistics import summarise
 
     if args.paper not in PAPERS:
         raise LookupError(f"no paper {args.paper!r}; there are {', '.join(PAPERS)}")
@@ -179,6 +178,17 @@ def do_results(args: argparse.Namespace) -> int:
     rows = read(path)
     if rows.empty:
         print(f"{path} holds nothing yet; `robustmer run {args.paper} --profile {args.profile}` computes it")
+        return 0
+    if args.where:
+        for text in args.where:
+            column, _, value = text.partition("=")
+            if column not in rows or "=" not in text:
+                raise ValueError(f"--where {text}: give COLUMN=VALUE, where the columns are {', '.join(rows.columns)}")
+            if value not in (there := set(rows[column].astype(str))):
+                raise ValueError(f"--where {text}: no such row is left; {column} has {', '.join(sorted(there)[:30])}")
+            rows = rows[rows[column].astype(str) == value]
+        print(rows[["dataset", "system", "train", "noise", "snr_db", "condition", "metric", "value", "fold", "seed",
+                    "key", "commit"]].to_string(index=False))
         return 0
     by = ["dataset", "system", "train", "noise", "snr_db", "condition", "metric"]
     print(summarise(rows, by).round(3).to_string(index=False, na_rep="-"))

@@ -82,6 +82,18 @@ def everything(modalities: Sequence[str], scheduler: NoiseScheduler) -> Conditio
     return Condition(noise={m: scheduler for m in MODALITIES if m in modalities})
 
 
+def missing(modalities: Sequence[str]) -> tuple[Condition, ...]:
+    """The incomplete conditions of the work before NMER: what is not clean is absent instead of noisy.
+
+    >>> [c.header(MODALITIES) for c in missing(MODALITIES)]
+    ['a', 'v', 'l', 'a,v', 'a,l', 'v,l']
+    """
+    ordered = [m for m in MODALITIES if m in modalities]
+    return tuple(
+        Condition(seen=whole) for count in range(1, len(ordered)) for whole in combinations(ordered, count)
+    )
+
+
 def corrupt(batch: Batch, conditions: Condition | Sequence[Condition], generator: torch.Generator) -> Batch:
     """What a system sees of a batch. Of several conditions each row draws one (NMER 3.1, training).
 

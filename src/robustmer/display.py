@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -69,12 +69,6 @@ def escape(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def plus_minus(mean: float, high: float, sign: bool = False) -> str:
-    """A mean and half its interval as a cell that does not break; the mean alone where there is no interval."""
-    value, half = f"{mean:{'+' if sign else ''}.3f}", f"{high - mean:.3f}".removeprefix("0")
-    return value if pd.isna(high) else f"{value}\u00a0±\u00a0{half}"
-
-
 def run_card(profile: str, corpus: str | Iterable[str], device: str = "cpu", seconds: float | None = None,
              **more: object) -> str:
     """Display one line that says what the page's numbers come from: profile, corpora, device, commit and what else.
@@ -136,3 +130,41 @@ def record(name: str, value: object) -> None:
     number = getattr(value, "item", lambda: value)()
     about = {"scrapbook": {"name": name, "mime_prefix": prefix}}
     display({f"{prefix}text/plain": repr(number)}, metadata=about, raw=True)
+
+
+def tabs(items: Mapping[str, str]) -> None:
+    """Display several pieces of Markdown of which the reader sees one at a time, by their labels."""
+    from IPython.display import Markdown, display
+
+    parts = "\n".join(f"::::{{tab-item}} {label}\n{text}\n::::" for label, text in items.items())
+    display(Markdown(f":::::{{tab-set}}\n{parts}\n:::::"))
+
+
+def rank_diagram(ranks: pd.Series, critical: float) -> None:
+    """Mean ranks on a line, best on the left; a bar joins systems that differ by less than the critical difference."""
+    import matplotlib.pyplot as plt
+
+    ranks = ranks.sort_values()
+    worst, half = len(ranks), -(-len(ranks) // 2)
+    figure, axis = plt.subplots(figsize=(9, 0.9 + 0.34 * half), layout="constrained")
+    for place, (name, rank) in enumerate(ranks.items()):
+        left = place < half
+        height = -1.2 - (place if left else len(ranks) - 1 - place)
+        edge = 0.7 if left else worst + 0.3
+        axis.plot([rank, rank, edge], [0, height, height], color="grey", lw=1)
+        axis.text(edge, height, f"{name}  {rank:.1f} " if left else f" {rank:.1f}  {name}", va="center",
+                  ha="right" if left else "left", fontsize="small")
+    drawn, height = 0, -0.25
+    for first in range(len(ranks)):
+        last = max(i for i in range(len(ranks)) if ranks.iloc[i] - ranks.iloc[first] <= critical)
+        if last > max(first, drawn):
+            axis.plot(ranks.iloc[[first, last]] + [-0.05, 0.05], [height, height], color=PALETTE[0], lw=4, alpha=0.7)
+            drawn, height = last, height - 0.3
+    axis.plot([1, 1 + critical], [0.8, 0.8], color="black", lw=2)
+    axis.text(1 + critical / 2, 0.95, f"critical difference {critical:.1f}", ha="center", va="bottom", fontsize="small")
+    axis.plot([1, worst], [0, 0], color="black", lw=1)
+    for rank in range(1, worst + 1):
+        axis.text(rank, 0.12, str(rank), ha="center", va="bottom", fontsize="small")
+    axis.set(xlim=(-1.6, worst + 2.6), ylim=(-1.9 - half, 1.9))
+    axis.axis("off")
+    plt.show()

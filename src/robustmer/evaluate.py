@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,7 +75,8 @@ def cross_validate(
 
     Each recipe is a unit: its rows are appended together when it is done, so an interrupted run loses at most the units
     under way and a second run computes only what is missing. `again` computes every recipe and writes nothing.
-    `jobs` trainings run side by side. Rows measured on other data than the corpus now holds do not count as done.
+    `jobs` trainings run side by side; several runs on one ledger divide what is left among them. Rows measured on
+    other data than the corpus now holds do not count as done.
 
     The committed ledger takes rows of profile paper from a clean commit only, and of the paper's `own` recipes: a key
     that `papers.find` does not know could not be run again by others. Other rows are kept beside the built book.
@@ -90,26 +93,65 @@ def cross_validate(
     done = set() if again else finished(path, recipes)
     todo = [r for r in recipes if (r.key, prints[r.key]) not in done]
     run = functools.partial(
-        run_recipe, paper=paper, profile=profile, device=device, commit=here, path=None if again else path
+        run_unit, paper=paper, profile=profile, device=device, commit=here, path=None if again else path
     )
-    units = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(joblib.delayed(run)(r) for r in todo)
-    start, fresh = time.perf_counter(), []
-    for count, rows in enumerate(units, 1):
-        fresh += rows
-        if progress:
-            left = (time.perf_counter() - start) / count * (len(todo) - count)
-            print(
-                f"{count}/{len(todo)}  {rows[0].system} on {rows[0].dataset}, trained {rows[0].train}, "
-                f"fold {rows[0].fold}, "
-                f"seed {rows[0].seed}: {rows[0].seconds:.0f} s  (about {left / 60:.0f} min left)",
-                file=sys.stderr,
-                flush=True,
-            )
+    start, fresh, count = time.perf_counter(), [], 0
+    while todo:
+        busy = []
+        units = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(joblib.delayed(run)(r) for r in todo)
+        for recipe, rows in units:
+            if rows is None:
+                busy.append(recipe)
+                continue
+            count, fresh = count + 1, fresh + rows
+            if progress and rows:
+                left = (time.perf_counter() - start) / count * (len(todo) - count)
+                print(
+                    f"{count}/{len(todo)}  {rows[0].system} on {rows[0].dataset}, trained {rows[0].train}, "
+                    f"fold {rows[0].fold}, seed {rows[0].seed}: {rows[0].seconds:.0f} s  "
+                    f"(about {left / 60:.0f} min left)",
+                    file=sys.stderr,
+                    flush=True,
+                )
+        if len(busy) == len(todo):
+            time.sleep(0.5)  # all that is left is under way in other processes
+        todo, count = busy, 0
     if again:
         return pd.DataFrame([row.__dict__ for row in fresh])
     rows = read(path)
     wanted = pd.MultiIndex.from_tuples(list(prints.items()))
     return rows[pd.MultiIndex.from_frame(rows[["key", "fingerprint"]]).isin(wanted)].reset_index(drop=True)
+
+
+def run_unit(recipe: Recipe, path: Path | None, **about) -> tuple[Recipe, list[Row] | None]:
+    """`run_recipe`, unless another process is at this key (None) or has finished it in the meantime (no rows)."""
+    if path is None:
+        return recipe, run_recipe(recipe, path=None, **about)
+    with taken(path, recipe.key) as mine:
+        if not mine:
+            return recipe, None
+        if path.exists() and recipe.key.encode() in path.read_bytes():
+            prints = load(recipe.corpus, **recipe.corpus_options).fingerprint
+            if (recipe.key, prints) in finished(path, [recipe]):
+                return recipe, []
+        return recipe, run_recipe(recipe, path=path, **about)
+
+
+@contextmanager
+def taken(path: Path, key: str) -> Iterator[bool]:
+    """Whether this process may compute the key; two runs on one ledger share the work instead of doing it twice."""
+    folder = path.with_suffix(".taken")
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / key, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            (folder / key).unlink(missing_ok=True)
 
 
 def finished(path: Path, recipes: Sequence[Recipe]) -> set[tuple[str, str]]:
@@ -165,10 +207,12 @@ def run_recipe(
 
 
 def describe_train(recipe: Recipe, train: Batch) -> str:
-    """The training conditions in a few words: `clean`, `gaussian -10 dB`, `only a, clean`."""
+    """The training conditions in a few words: `clean`, `gaussian -10 dB`, `all noisy, impulse -40 dB`, `only a, clean`,
+    `absent` where modalities are left out in turn."""
     about = [describe_noise(c, train) for c in recipe.train]
-    noises = dict.fromkeys(f"{a['noise']} {a['snr_db']} dB" if a["noise"] else "clean" for a in about)
     seen = {tuple(m for m in train.modalities if c.seen is None or m in c.seen) for c in recipe.train}
+    quiet = "clean" if len(seen) == 1 else "absent"
+    noises = dict.fromkeys(f"{a['noise']} {a['snr_db']} dB" if a["noise"] else quiet for a in about)
     which = ""
     if {c.header(train.modalities) for c in recipe.train} == {"none"}:
         which = "all noisy, "

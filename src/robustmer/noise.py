@@ -66,6 +66,18 @@ class Impulse:
         return (u < self.p / 2).float() - ((self.p / 2 <= u) & (u < self.p)).float()
 
 
+@dataclass(frozen=True)
+class Zeros:
+    """Nothing at all. What a schedule takes from the signal is not replaced, so with `ZEROS` a modality is zeros and
+    still counts as present, as in the work before NMER (3.2). Its power is 0: the true SNR of a level is inf, or -inf
+    where no signal is left."""
+
+    power = 0.0
+
+    def __call__(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        return torch.zeros(shape, device=generator.device)
+
+
 Kind = Callable[[tuple[int, ...], torch.Generator], Tensor]
 
 
@@ -159,6 +171,8 @@ def snr_db(alpha_bar: float, variance: float, power: float = 1.0) -> float:
         return math.inf
     if alpha_bar <= 0 or variance <= 0:
         return -math.inf
+    if power <= 0:
+        return math.inf
     return 10 * math.log10(alpha_bar * variance / ((1 - alpha_bar) * power))
 
 
@@ -272,3 +286,7 @@ class NoiseScheduler:
         """Noisy features by eq. 3; frames that were never recorded stay silent."""
         noise = draw(self.kind, tuple(x.shape), generator).to(x)
         return add_noise(x, noise, self.level(variance).alpha_bar) * rearrange(real, "b t -> b t 1")
+
+
+ZEROS = NoiseScheduler(Zeros(), steps=1, schedule=Linear(1.0, 1.0))
+"""Zero-filling: one step with beta = 1, after which by eq. 2 exactly nothing of the signal is left."""

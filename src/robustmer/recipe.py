@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import inspect
 import json
@@ -11,8 +12,9 @@ from dataclasses import dataclass, field
 
 from robustmer.conditions import Condition
 from robustmer.corpora import CORPORA, find
-from robustmer.noise import Gaussian, Impulse, NoiseScheduler, kind_name
-from robustmer.systems import System
+from robustmer.noise import NoiseScheduler, kind_name
+from robustmer.source import source_hash
+from robustmer.systems import SYSTEMS, System
 from robustmer.train import Budget
 
 
@@ -49,15 +51,24 @@ class Recipe:
         if not self.name:
             object.__setattr__(self, "name", self.system.__name__)
 
+    def __getstate__(self) -> dict:
+        """A recipe takes its description along to another process, where a notebook's cells have no source."""
+        return self.__dict__ | {"described": describe(self)}
+
     @property
     def key(self) -> str:
         """First ten hex digits of the sha256 of the whole description: a changed default is another key."""
         return hashlib.sha256(json.dumps(describe(self), sort_keys=True).encode()).hexdigest()[:10]
 
 
+@functools.lru_cache
+def parameters_of(function) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(function).parameters
+
+
 def known_options(function, options: Mapping[str, object], what: str) -> None:
     known = [
-        name for name in inspect.signature(function).parameters if name not in ("self", "dims", "classes", "folder")
+        name for name in parameters_of(function) if name not in ("self", "dims", "classes", "folder")
     ]
     unknown = sorted(set(options) - set(known))
     if unknown:
@@ -65,8 +76,12 @@ def known_options(function, options: Mapping[str, object], what: str) -> None:
 
 
 def describe(recipe: Recipe) -> dict:
-    """The recipe as JSON types, with every default written out. The system's name is that of its class."""
-    return {
+    """The recipe as JSON types, with every default written out. The system's name is that of its class; one that is not
+    of SYSTEMS has a hash of its source too (`source_hash`), so that an edit is another key."""
+    if "described" in recipe.__dict__:
+        return recipe.__dict__["described"]
+    own = {} if recipe.system in SYSTEMS.values() else {"source": source_hash(recipe.system)}
+    return own | {
         "system": recipe.system.__name__,
         "options": with_defaults(recipe.system.__init__, recipe.options, skip=("self", "dims", "classes")),
         "corpus": recipe.corpus,
@@ -82,7 +97,7 @@ def describe(recipe: Recipe) -> dict:
 def with_defaults(function, options: Mapping[str, object], skip: tuple[str, ...]) -> dict:
     defaults = {
         name: parameter.default
-        for name, parameter in inspect.signature(function).parameters.items()
+        for name, parameter in parameters_of(function).items()
         if name not in skip and parameter.default is not parameter.empty
     }
     return json.loads(json.dumps(defaults | dict(options)))
@@ -105,7 +120,7 @@ def describe_scheduler(scheduler: NoiseScheduler) -> str:
     """The scheduler in words. A user's kind is named with a hash of its source and of the values that it captured, so
     that an edit is another key; raises ValueError for a kind whose source cannot be found."""
     text, kind = str(scheduler), scheduler.kind
-    if not isinstance(kind, Gaussian | Impulse):
+    if type(kind).__module__ != NoiseScheduler.__module__:  # not one of the library's, whose repr says it all
         try:
             if not inspect.isfunction(kind) and not dataclasses.is_dataclass(kind):
                 raise TypeError(f"a {type(kind).__name__} does not show what it holds")

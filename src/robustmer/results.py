@@ -6,18 +6,15 @@ import fcntl
 import hashlib
 import io
 import json
-import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
-from scipy import stats
 
-from robustmer.corpora import about
 from robustmer.corpora.corpus import ROOT
 
 RESULTS = ROOT / "results"
@@ -165,57 +162,3 @@ def claims(paper: str) -> pd.DataFrame:
     """The numbers in a paper's text, settings included, as transcribed; columns as in `published`."""
     frame = pd.read_csv(RESULTS / "published" / f"{paper}_claims.csv", dtype=str, keep_default_na=False)
     return frame.assign(value=pd.to_numeric(frame["value"], errors="coerce"))
-
-
-def summarise(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Mean and 95% interval for each group of `by`: the columns mean, low, high, repetitions and unit (fold or seed).
-
-    Where a group has several folds, they are its repetitions, and their seeds are averaged first, because two seeds
-    share their test speakers. Folds share training data, so the variance of their mean is s^2 (1/k + n_test/n_train)
-    and not s^2/k (Nadeau and Bengio 2003), with Student's t. A group with one fold has only its seeds: their interval
-    says how much first weights and order matter, and nothing of other speakers. With fewer than three repetitions an
-    interval would be too wide to mean anything and is nan. A group must lie within one dataset.
-    """
-    out = []
-    for values, group in rows.groupby(list(by), sort=False):
-        unit = "fold" if group["fold"].nunique() > 1 else "seed"
-        means = group.groupby(unit)["value"].mean()
-        k = len(means)
-        half = half_interval(means.std(), k, *(group["dataset"].unique() if unit == "fold" else ()))
-        mean = means.mean()
-        out.append((*values, mean, mean - half, mean + half, k, unit))
-    return pd.DataFrame(out, columns=[*by, "mean", "low", "high", "repetitions", "unit"])
-
-
-def half_interval(std: float, repetitions: int, folds_of: str = "") -> float:
-    """Half the 95% interval of a mean of so many repetitions: of the folds of a dataset, or of independent runs."""
-    if repetitions < 3:
-        return math.nan
-    shared = about(folds_of).test_to_train if folds_of else 0.0
-    return float(stats.t.ppf(0.975, repetitions - 1) * std * math.sqrt(1 / repetitions + shared))
-
-
-def average_over_conditions(rows: pd.DataFrame, conditions: Iterable[str]) -> pd.DataFrame:
-    """One row for each training: the plain mean over these conditions, as the tables' "Avg" (condition = avg)."""
-    conditions = list(conditions)
-    chosen = rows[rows["condition"].isin(conditions)]
-    same = [c for c in COLUMNS if c not in ("condition", "value", "note", "seconds", "std")]
-    out = chosen.groupby(same, sort=False)["value"].agg(["mean", "count"]).reset_index()
-    short = out[out["count"] != len(conditions)]
-    if len(short):
-        raise ValueError(
-            f"an average over {', '.join(conditions)} was asked for; key {short['key'].iloc[0]} has only "
-            f"{short['count'].iloc[0]} of them"
-        )
-    return out.rename(columns={"mean": "value"}).drop(columns="count").assign(condition="avg")
-
-
-def paired(rows: pd.DataFrame, system: str, other: str) -> dict[str, object]:
-    """Mean difference `system` minus `other` with its 95% interval, as `summarise` gives it.
-
-    Both met the same test rows under the same noise, so their difference, taken for each fold and seed that both have,
-    varies less than either. Rows are those of one dataset, condition and metric.
-    """
-    wide = rows.pivot_table(index=["dataset", "fold", "seed"], columns="system", values="value", aggfunc="mean")
-    difference = (wide[system] - wide[other]).dropna().rename("value").reset_index()
-    return summarise(difference, ["dataset"]).iloc[0].to_dict()

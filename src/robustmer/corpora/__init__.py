@@ -1,5 +1,11 @@
 """The corpora by name. A new one is a module with `NAME`, `ABOUT`, `load` and `check`, and one line in CORPORA.
 
+`NAME` is the spelling of the tables, each module's own: results are kept and looked up by it. Where two modules read
+one corpus, the plain name belongs to the features with which this book's or the paper's table was made; the others add
+their layout: CMU-MOSI is `mosi_bclstm`, CMU-MOSI (MultiBench) is `mosi_multibench`.
+
+A module that reads one .npz names it in `FILE`; one that reads others says in `files` which ones.
+
     corpus = load("synthetic", size="quick")
     train, valid, test = corpus.fold(0)
 """
@@ -9,21 +15,37 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
-from robustmer.corpora import mosi_bclstm, ravdess_av, synthetic
+from robustmer.corpora import (
+    iemocap_mmin,
+    mosei_multibench,
+    mosei_sdk,
+    mosi_bclstm,
+    mosi_multibench,
+    mosi_sdk,
+    msp_improv_mmin,
+    ravdess_av,
+    synthetic,
+)
 from robustmer.corpora.corpus import About, Corpus, CorpusError, CorpusNotFound, data_folder, folds_by_group
 from robustmer.corpora.layout import find as find_file
 
 __all__ = ["CORPORA", "About", "Corpus", "CorpusError", "CorpusNotFound", "about", "check", "data_folder", "find",
-           "folds_by_group",
-           "load"]
+           "folds_by_group", "is_here", "load"]
 
 CORPORA: dict[str, ModuleType] = {
     "synthetic": synthetic,
     "ravdess_av": ravdess_av,
     "mosi_bclstm": mosi_bclstm,
+    "iemocap_mmin": iemocap_mmin,
+    "msp_improv_mmin": msp_improv_mmin,
+    "mosei_multibench": mosei_multibench,
+    "mosi_multibench": mosi_multibench,
+    "mosei_sdk": mosei_sdk,
+    "mosi_sdk": mosi_sdk,
 }
 
 
@@ -42,7 +64,7 @@ def load(name: str, **options) -> Corpus:
     if chosen["folder"] is None and module.ABOUT.folder is not None:
         chosen["folder"] = data_folder()
     hashable = {option: tuple(value) if isinstance(value, list) else value for option, value in chosen.items()}
-    return keep(name, tuple(hashable.items()), stamp(module, chosen["folder"]))
+    return keep(name, tuple(hashable.items()), stamp(module, chosen))
 
 
 def check(name: str, path: Path | str | None = None) -> list[str]:
@@ -62,17 +84,30 @@ def about(dataset: str) -> About:
     return next(module.ABOUT for module in CORPORA.values() if module.NAME == dataset)
 
 
-def stamp(module: ModuleType, folder: Path | str | None) -> tuple[int, int] | None:
-    """Size and time of the file, so that a file that was replaced is read again."""
-    if not hasattr(module, "FILE"):
-        return None
+def is_here(name: str) -> bool:
+    """Whether any file of the corpus is on this machine; nothing is read, so whether it can be used is not said."""
+    module = find(name)
+    chosen = {option: known.default for option, known in inspect.signature(module.load).parameters.items()}
+    return module.ABOUT.folder is None or any(stamp(module, chosen | {"folder": data_folder()}))
+
+
+def stamp(module: ModuleType, chosen: Mapping[str, object]) -> tuple[tuple[int, int] | None, ...]:
+    """Size and time of each file that these options read, so that files that were replaced are read again."""
+    if hasattr(module, "files"):
+        files = module.files(chosen)
+    else:
+        files = [find_file(chosen["folder"], module.ABOUT, module.FILE)] if hasattr(module, "FILE") else []
+    return tuple(size_and_time(file) for file in files)
+
+
+def size_and_time(file: Path) -> tuple[int, int] | None:
     try:
-        about = os.stat(find_file(folder, module.ABOUT, module.FILE))
+        about = os.stat(file)
     except OSError:
         return None
     return about.st_size, about.st_mtime_ns
 
 
 @functools.lru_cache(maxsize=4)
-def keep(name: str, options: tuple[tuple[str, object], ...], stamp: tuple[int, int] | None) -> Corpus:
+def keep(name: str, options: tuple[tuple[str, object], ...], stamp: tuple[object, ...]) -> Corpus:
     return CORPORA[name].load(**dict(options))

@@ -74,9 +74,13 @@ def require(path: Path, about: About, fields: Mapping[str, Field], further: Furt
         raise CorpusNotFound(f"{about.title} is not on this machine: no file {path}; {how_to_get(about)}")
     arrays, problems = examine(path, about, fields, further)
     if problems:
-        more = f" (and {len(problems) - 1} more problems; `robustmer data check` lists them)" if problems[1:] else ""
-        raise CorpusError(f"{about.title} cannot be used: {problems[0]}{more}")
+        refuse(about, problems)
     return arrays
+
+
+def refuse(about: About, problems: list[str]) -> None:
+    more = f" (and {len(problems) - 1} more problems; `robustmer data check` lists them)" if problems[1:] else ""
+    raise CorpusError(f"{about.title} cannot be used: {problems[0]}{more}")
 
 
 def read_arrays(path: Path, fields: Mapping[str, Field]) -> tuple[Arrays, list[str]]:

@@ -7,17 +7,18 @@ Logistic regression, clean and noisy, stands beside them as the simple baseline.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
 
 from robustmer.batch import LETTERS
-from robustmer.conditions import CLEAN, Condition, everything, incomplete
+from robustmer.conditions import CLEAN, Condition, everything, incomplete, missing
 from robustmer.corpora import CORPORA, about
-from robustmer.noise import Gaussian, Impulse, Kind, NoiseScheduler
+from robustmer.noise import ZEROS, Gaussian, Impulse, Kind, NoiseScheduler, kind_name, kind_power
 from robustmer.recipe import Recipe
-from robustmer.results import average_over_conditions, paired
+from robustmer.statistics import average_over_conditions, holm, paired
 from robustmer.systems import IFMMIN, MCTN, MEN, MMIN, NMER, LogReg, Majority, NMERWithoutVAE, System
 from robustmer.train import Budget
 
@@ -61,16 +62,16 @@ PROFILES = {
         levels_db=(-10.0,),
     ),
     "quick": Profile(
-        Budget(epochs=20, min_steps=300, max_steps=300, batch_size=64, checks=10),
-        seeds={"synthetic": 1, "ravdess_av": 1, "mosi_bclstm": 1},
-        folds={"synthetic": (0, 3, 6), "ravdess_av": (0, 2, 4)},
+        Budget(epochs=20, min_steps=200, max_steps=200, batch_size=64, checks=10),
+        seeds={"synthetic": 1, "ravdess_av": 1, "mosi_bclstm": 1, "iemocap_mmin": 1, "mosei_multibench": 1},
+        folds={"synthetic": (0, 3, 6), "ravdess_av": (0, 2, 4), "iemocap_mmin": (0, 3, 6)},
         levels_db=(-10.0, -40.0),
         noises=("gaussian",),
     ),
     "paper": Profile(
         PAPER_BUDGET,
-        seeds={"synthetic": 3, "ravdess_av": 3, "mosi_bclstm": 5},
-        folds={"synthetic": tuple(range(10)), "ravdess_av": tuple(range(6))},
+        seeds={"synthetic": 3, "ravdess_av": 3, "mosi_bclstm": 5, "iemocap_mmin": 3, "mosei_multibench": 3},
+        folds={"synthetic": tuple(range(10)), "ravdess_av": tuple(range(6)), "iemocap_mmin": tuple(range(10))},
         size="paper",
         pooled=False,
     ),
@@ -101,13 +102,14 @@ def averaged(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def differences(rows: pd.DataFrame, others: Sequence[str]) -> pd.DataFrame:
-    """NMER minus each of the others, averaged over conditions and paired, by noise and level: `other` and what
-    `results.paired` gives. Rows are those of one dataset and metric."""
+    """NMER minus each of the others, averaged over conditions and paired, by noise and level: `other`, what
+    `statistics.paired` gives, and `p_holm`, corrected for all of these. Rows are those of one dataset and metric."""
     out = []
     for (noise, level), part in averaged(rows).groupby(["noise", "snr_db"], sort=False):
         here = [other for other in others if {"NMER", other} <= set(part["system"])]
         out += [{"noise": noise, "snr_db": level, "other": other} | paired(part, "NMER", other) for other in here]
-    return pd.DataFrame(out)
+    found = pd.DataFrame(out)
+    return found.assign(p_holm=holm(found["p"])) if out else found
 
 
 def incomplete_headers(dataset: str) -> list[str]:
@@ -255,8 +257,78 @@ def ablation(unit: Unit, levels_db: Sequence[float], noises: Sequence[str]) -> I
     yield from trained_incomplete(unit, levels_db, noises, ABLATIONS)
 
 
-TABLES = {"2": table_2, "4": table_4, "5": table_5, "ablation": ablation}
-"""What each table of the paper is computed from; 3 is a part of 2, and 1 counts rows."""
+CURVE_DB = (5.0, 0.0, -5.0, -10.0, -15.0, -20.0, -30.0, -40.0, -50.0)
+"""Test levels of the continuous curves. No T is at +10 dB for unit variance: T=1 is at 30 dB and T=2 at 9.5 dB."""
+
+
+def at_true_db(level_db: float, kind: Kind) -> NoiseScheduler:
+    """Noise whose true SNR is `level_db`; for impulse noise the nominal one is then 5.23 dB lower."""
+    return NoiseScheduler(kind, snr_db=round(level_db + 10 * math.log10(kind_power(kind)), 2))
+
+
+def beyond_the_tables(unit: Unit) -> tuple[bool, bool]:
+    """What is not in the paper is computed for the first seed; below profile paper for the first fold only, and with
+    fewer trainings. Returns whether this unit is computed at all, and whether with all trainings."""
+    whole = unit.profile.budget == PAPER_BUDGET
+    return unit.seed == 0 and (whole or unit.fold == unit.profile.folds.get(unit.corpus, (0,))[0]), whole
+
+
+def transfer(unit: Unit, levels_db: Sequence[float], noises: Sequence[str]) -> Iterator[Recipe]:
+    """Trained under one noise and level, tested under others: clean, Gaussian at each level and at all levels at once,
+    impulse at the first and last. Both kinds whatever `noises`, since they are compared; impulse trainings are at the
+    true SNR of the Gaussian ones. Systems are named after their training, so that no other table takes their rows."""
+    computed, whole = beyond_the_tables(unit)
+    if not computed:
+        return
+    impulse, ends = NOISES["impulse"], dict.fromkeys((levels_db[0], levels_db[-1]))
+    every = schedulers(["gaussian"], levels_db)
+    curve = schedulers(["gaussian"], sorted({*CURVE_DB, *levels_db}, reverse=True))
+    alike = {level: at_true_db(level, impulse) for level in (ends if whole else levels_db[:1])}
+    impulses = incomplete_under(unit, [s for level in alike for s in (NoiseScheduler(impulse, level), alike[level])])
+    on_levels = (CLEAN, *incomplete_under(unit, every))
+    everywhere = (CLEAN, *(c for s in curve for c in every_condition(unit.modalities, s)), *impulses)
+    for name in ("LogReg", "MEN", "NMER"):
+        all_trainings = whole or name != "NMER"  # which costs most
+        if all_trainings:
+            yield unit.recipe(f"{name}, trained clean", CLEAN, everywhere)
+            for s in alike.values():
+                yield unit.recipe(f"{name}, trained {noise_name(s)}", incomplete_under(unit, [s]),
+                                  (*on_levels, *impulses))
+        for s in every:
+            yield unit.recipe(f"{name}, trained {noise_name(s)}", incomplete_under(unit, [s]),
+                              everywhere if s.snr_db in ends else on_levels)
+        if all_trainings and len(every) > 1:
+            yield unit.recipe(f"{name}, trained at all levels", incomplete_under(unit, every), everywhere)
+
+
+def incomplete_under(unit: Unit, each: Sequence[NoiseScheduler]) -> tuple[Condition, ...]:
+    return tuple(c for scheduler in each for c in incomplete(unit.modalities, scheduler))
+
+
+def noise_name(scheduler: NoiseScheduler) -> str:
+    return f"{kind_name(scheduler.kind)} {scheduler.snr_db:g} dB"
+
+
+def old_ways(unit: Unit, levels_db: Sequence[float], noises: Sequence[str]) -> Iterator[Recipe]:
+    """What is not clean is zeros, absent or noisy: each as training, and each as test (NMER 3.2 and 3.6.2 (2)).
+    The noise is Gaussian whatever `noises`."""
+    computed, whole = beyond_the_tables(unit)
+    if not computed:
+        return
+    every = schedulers(["gaussian"], levels_db)
+    zeros, absent = incomplete(unit.modalities, ZEROS), missing(unit.modalities)
+    tests = (CLEAN, *zeros, *absent, *incomplete_under(unit, every))
+    yield unit.recipe("MEN, trained clean", CLEAN, tests)
+    for name in ("MEN", "MMIN"):
+        yield unit.recipe(f"{name}, trained zeros", zeros, tests)
+        yield unit.recipe(f"{name}, trained absent", absent, tests)
+        for s in dict.fromkeys((every[0], every[-1]) if whole or name == "MEN" else every[-1:]):
+            yield unit.recipe(f"{name}, trained {noise_name(s)}", incomplete_under(unit, [s]), tests)
+
+
+TABLES = {"2": table_2, "4": table_4, "5": table_5, "ablation": ablation,
+          "transfer": transfer, "old ways": old_ways}
+"""What each table of the paper is computed from; 3 is a part of 2, and 1 counts rows. The last two are not its own."""
 
 
 def rows_of(table: str, rows: pd.DataFrame, profile: str = "paper") -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Laws that every system inherits: `test_systems.py` runs each of them for each system on each shape of corpus.
+"""Laws that every system inherits: the tests run each of them for each system on each shape of corpus.
 
 A reader's own system is checked with the same functions: `laws.check(MySystem)`.
 """
@@ -163,5 +163,9 @@ LAWS: list[Callable[[type[System], dict[str, int], int], None]] = [
 def check(system: type[System]) -> None:
     """All laws on all shapes; an AssertionError names the law that is broken."""
     for law in LAWS:
-        for dims, longest in SHAPES.values():
-            law(system, dims, longest)
+        for shape, (dims, longest) in SHAPES.items():
+            try:
+                law(system, dims, longest)
+            except AssertionError as error:
+                name = law.__name__.replace("_", " ")
+                raise AssertionError(f"{system.__name__} breaks the law {name!r} on {shape}: {error}") from error

@@ -1,0 +1,152 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: -jupytext.text_representation.jupytext_version
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# (nmer-claims)=
+# # The claims, one by one
+#
+# NMER section 3.6. Every number that the text gives about a result is a comparison of two places in a table. **Does the
+# text agree with the paper's own tables, and does the comparison hold on other data, with intervals?**
+
+# %% tags=["parameters"] nbmake={"mock": {"profile": "smoke"}}
+profile: str = "quick"
+
+# %% tags=["hide-input"]
+import pandas as pd
+from IPython.display import Markdown, display
+
+from robustmer.display import run_card, table
+from robustmer.papers import nmer_claims as claims
+from robustmer.papers import nmer_tables as tables
+
+shown = tables.blocks()
+run_card("paper", [block.dataset for block in shown], rows=sum(len(block.rows) for block in shown))
+
+# %% [markdown]
+# This page trains nothing: it reads the rows under `results/measured`, whatever profile the book is built in. Effects are in
+# points (hundredths) and count in the direction that the paper claims, so a positive number agrees with it.
+#
+# holds
+# : the effect has the claimed sign and is beyond chance (5%) after Holm's correction for the comparisons that the claim
+#   makes. This is about its direction; its size stands beside it.
+#
+# does not hold
+# : it is beyond chance in the other direction.
+#
+# not shown
+# : the effect is within what chance does with so few folds. That is no proof of the contrary.
+#
+# no interval
+# : fewer than three repetitions are measured so far.
+#
+# cannot be tested
+# : the corpus lacks the modality or condition, or nobody has run it.
+#
+# On CMU-MOSI repetitions are seeds on one split: a verdict there speaks of other first weights, not of other speakers.
+
+# %% tags=["hide-input"]
+found = {block.dataset: claims.measured(block.rows) for block in shown}
+if not found:
+    display(Markdown("*Nothing is measured yet: `robustmer run nmer --profile paper` computes it.*"))
+
+# %% [markdown]
+# ## Verdicts
+
+# %% tags=["hide-input"]
+def tally(verdicts):
+    """`holds` where all comparisons agree, else each verdict with its count."""
+    counts = verdicts.value_counts()
+    return counts.index[0] if len(counts) == 1 else ", ".join(f"{v} {n}" for v, n in counts.items())
+
+
+def in_tables(claim, dataset):
+    """What the paper's own tables give for the claim's comparisons, in points."""
+    values = [claims.in_the_paper(c, dataset) for c in claim.contrasts]
+    values = [v for v in values if pd.notna(v)]
+    if not values:
+        return "–"
+    ends = dict.fromkeys(f"{v:+.1f}".replace("-", "−") for v in (min(values), max(values)))
+    return " to ".join(ends)
+
+
+lines = []
+for number, claim in enumerate(claims.all_claims(), 1):
+    lines.append({
+        "": str(number), "claim": f"{claim.says} ({claim.where})",
+        "text": ", ".join(dict.fromkeys(f"{p:.1f}" for p in claim.points)) or "–",
+        "IEMOCAP": in_tables(claim, "IEMOCAP"), "CMU-MOSEI": in_tables(claim, "CMU-MOSEI"),
+        **{dataset: tally(part["verdict"][part["number"] == number]) for dataset, part in found.items()},
+    })
+verdicts = pd.DataFrame(lines)
+table(verdicts, "tbl-nmer-verdicts", "Each claim: what the text prints, what the paper's tables give, what our runs say",
+      "Points. Text, IEMOCAP and CMU-MOSEI: as printed in the paper, differences taken from its tables. The last columns: "
+      + " ".join(block.source for block in shown))
+rows = claims.result_rows()
+covered = [text for text in rows["claim"] if any(text.startswith(p) for c in claims.all_claims() for p in c.printed)]
+display(Markdown(f"These claims cover {len(covered)} of the {len(rows)} numbers that section 3.6 gives in its text "
+                 "(`results/published/nmer_claims.csv`)."))
+
+# %% [markdown]
+# Where the text and the paper's own tables part: the numbers of the text are of IEMOCAP. In CMU-MOSEI's columns several of the
+# effects are much smaller or turn round, which the text does not say.
+
+# %% tags=["hide-input"]
+turned = verdicts[verdicts["CMU-MOSEI"].str.contains("−")]
+display(Markdown("Claims for which a comparison in the paper's own CMU-MOSEI columns goes the other way: "
+                 + (", ".join(turned[""]) or "none") + "."))
+
+# %% [markdown]
+# ## Every comparison, with its interval
+
+# %% tags=["hide-input"]
+WHERE = {2: "tbl-nmer-2-{}-gaussian-wa", 3: "tbl-nmer-3-{}-gaussian-wa", 4: "tbl-nmer-4-{}-wa",
+         5: "tbl-nmer-5-{}-gaussian-wa"}
+for block in shown:
+    part = found[block.dataset]
+    contrasts = [c for claim in claims.all_claims() for c in claim.contrasts]
+    most = part["repetitions"].max()
+    out = pd.DataFrame({
+        "": part["number"].astype(str), "comparison": part["contrast"],
+        "paper": [f"{v:+.1f}" if pd.notna(v) else "–" for v in part["paper"]],
+        "ours": [f"{e:+.1f}" if pd.notna(e) else "–" for e in part["effect"]],
+        "95% interval": [f"{low:+.1f} to {high:+.1f}" if pd.notna(low) else "–"
+                         for low, high in zip(part["low"], part["high"], strict=True)],
+        "p": [f"{p:.3f}" if pd.notna(p) else "–" for p in part["p_holm"]],
+        "verdict": [v + (f": {line.why}" if line.why else "")
+                    + (f" ({line.repetitions}/{most})" if 0 < line.repetitions < most else "")
+                    for v, line in zip(part["verdict"], part.itertuples(), strict=True)],
+        "rows": [f"{{numref}}`%s <{WHERE[c.table].format(block.slug)}>`" if n else "–"
+                 for c, n in zip(contrasts, part["repetitions"], strict=True)],
+    })
+    for column in ("paper", "ours", "95% interval"):
+        out[column] = out[column].str.replace("-", "−")
+    kept = int((part.drop_duplicates("contrast")["p_all"] < 0.05).sum())
+    table(out, f"tbl-nmer-claims-{block.slug}", f"{block.dataset}: every comparison that the claims make, WA, in points",
+          f"Paper: {tables.COUNTERPART[block.dataset]}. Paired over {most} {block.unit}s; (k/n) only k of n are measured. "
+          f"p: Holm within the claim; {kept} comparisons stay below 5% when corrected for all of the page. The last column "
+          f"is the table with the rows. {block.source}")
+
+# %% [markdown]
+# ## The rows behind a verdict
+#
+# `robustmer results nmer --where COLUMN=VALUE` prints the rows of any cell, and `robustmer run KEY` computes one again. The
+# keys of the first comparison that has rows:
+
+# %% tags=["hide-input"]
+for dataset, part in found.items():
+    first = part[part["keys"].map(len) > 0].iloc[:1]
+    for line in first.itertuples():
+        display(Markdown(f"**{dataset}**, {line.contrast}: {len(line.keys)} trainings, "
+                         + ", ".join(f"`{key}`" for key in line.keys[:12]) + (" …" if len(line.keys) > 12 else "")))

@@ -1,0 +1,233 @@
+"""NMER's tables in the paper's own form: rows in, published and measured numbers side by side out.
+
+All functions take rows of one dataset, from one ledger. Which rows a table rests on is decided by what stands in them:
+the noise and level that a system was trained with (`train`) and tested at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from robustmer.papers.nmer import NOISES, NOISY, averaged, incomplete_headers
+from robustmer.results import ledger, published, read
+from robustmer.statistics import cells, plus_minus, printed, summarise, tabulate
+
+COUNTERPART = {"RAVDESS-AV": "IEMOCAP", "synthetic": "IEMOCAP", "CMU-MOSI": "CMU-MOSEI",
+               "IEMOCAP": "IEMOCAP", "CMU-MOSEI": "CMU-MOSEI"}
+"""Which of the paper's corpora stands beside ours: emotions in four to eight classes, or two sentiments."""
+
+BASELINES = ("majority class", "LogReg", "LogReg" + NOISY)
+SYSTEMS = (*BASELINES, "MEN", "MEN" + NOISY, "MCTN", "MMIN", "IF-MMIN", "NMER")
+ABLATION = (*BASELINES, "w/o VAE", "w/o L_inv", "NMER")
+BAR = "LogReg" + NOISY
+"""The simple baseline; what is below it at the same place is marked."""
+
+CLEAN_ONLY = ("majority class", "LogReg", "MEN")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows of one dataset that a page shows together: the page's own run, or what is measured in profile paper."""
+
+    title: str
+    slug: str  # ends the names of its tables
+    rows: pd.DataFrame
+    source: str  # where the numbers come from, for footers
+
+    @property
+    def dataset(self) -> str:
+        return self.rows["dataset"].iloc[0]
+
+    @property
+    def unit(self) -> str:
+        """What its repetitions are."""
+        return "fold" if self.rows["fold"].nunique() > 1 else "seed"
+
+    @property
+    def noises(self) -> list[str]:
+        return [n for n in NOISES if n in set(self.rows["noise"])]
+
+
+def blocks(own: pd.DataFrame | None = None) -> list[Block]:
+    """The page's own rows, if they are not the measured ones, and the committed rows of each dataset."""
+    found = []
+    if own is not None and len(own) and set(own["profile"]) != {"paper"}:
+        profile, dataset = own["profile"].iloc[0], own["dataset"].iloc[0]
+        found.append(Block(f"{dataset}, this page's own run (profile {profile})", "here", own, source_of(own)))
+    measured = read(ledger("nmer", "paper"))
+    if own is not None and set(own["profile"]) == {"paper"}:  # other recipes than the paper's, or an edited library
+        measured = pd.concat([measured, own[~own["key"].isin(measured["key"])]])
+    for dataset, rows in measured.groupby("dataset", sort=False):
+        found.append(Block(f"{dataset}, measured (profile paper)", dataset.lower(), rows, source_of(rows)))
+    return found
+
+
+def source_of(rows: pd.DataFrame) -> str:
+    """One sentence for the footer of a table."""
+    dataset = "synthetic data" if rows["dataset"].iloc[0] == "synthetic" else rows["dataset"].iloc[0]
+    folds, seeds = rows["fold"].nunique(), rows["seed"].nunique()
+    unit = f"{folds} folds" if folds > 1 else "one split (intervals over seeds only)"
+    run = f"{', '.join(rows['device'].unique())}, commit {', '.join(dict.fromkeys(rows['commit']))}"
+    return f"Profile {rows['profile'].iloc[0]}, {dataset}, {unit}, up to {seeds} seeds, {run}."
+
+
+def level_names(levels: Sequence[str]) -> list[str]:
+    return [level_name(level) for level in sorted(set(levels), key=float, reverse=True)]
+
+
+def level_name(level: str) -> str:
+    return f"{float(level):g}\u00a0dB".replace("-", "\u2212")
+
+
+def incomplete_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """Tables 2 and 3: trained on clean data, or under the incomplete conditions of the noise and level of the test."""
+    return rows[(rows["noise"] != "") & rows["train"].isin(["clean"]) | (rows["train"] == same_noise(rows))]
+
+
+def all_noisy_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """Table 5: every modality is noisy at test, and in training too, or training was clean."""
+    alike = (rows["train"] == "clean") | (rows["train"] == "all noisy, " + same_noise(rows))
+    return rows[(rows["condition"] == "none") & alike]
+
+
+def same_noise(rows: pd.DataFrame) -> pd.Series:
+    return rows["noise"] + " " + rows["snr_db"] + " dB"
+
+
+def table_2(rows: pd.DataFrame, noise: str, metric: str, systems: Sequence[str] = SYSTEMS) -> pd.DataFrame:
+    """Systems by level, mean over the incomplete conditions; with ABLATION for `systems` its last two rows."""
+    return systems_by_level(rows, averaged(incomplete_rows(rows)), 2, noise, metric, systems)
+
+
+def table_5(rows: pd.DataFrame, noise: str, metric: str) -> pd.DataFrame:
+    """Systems by level, all modalities noisy. The paper prints Gaussian noise only."""
+    return systems_by_level(rows, all_noisy_rows(rows), 5, noise, metric, SYSTEMS)
+
+
+def systems_by_level(
+    rows: pd.DataFrame, chosen: pd.DataFrame, table: int, noise: str, metric: str, systems: Sequence[str]
+) -> pd.DataFrame:
+    chosen = chosen[(chosen["noise"] == noise) & (chosen["metric"] == metric) & chosen["system"].isin(systems)]
+    # The majority class answers the same under every condition, so it is measured once, on clean data.
+    same = rows[(rows["system"] == "majority class") & (rows["metric"] == metric)]
+    levels = sorted(set(chosen["snr_db"]), key=float, reverse=True)
+    chosen = pd.concat([chosen, *(same.assign(noise=noise, snr_db=level) for level in levels)])
+    paper = published("nmer", table)
+    paper = paper[(paper["dataset"] == counterpart(rows)) & (paper["noise"] == noise) & (paper["metric"] == metric)]
+    return tabulate(
+        {"paper": by_level(printed(paper)), "ours": by_level(cells(chosen, ["system", "snr_db"], below=BAR))},
+        "system", "snr_db", systems, level_names([*levels, *paper["snr_db"]]),
+    )  # fmt: skip
+
+
+def by_level(part: pd.DataFrame) -> pd.DataFrame:
+    return part.assign(snr_db=[level_name(level) for level in part["snr_db"]])
+
+
+def table_3(rows: pd.DataFrame, noise: str, metric: str, system: str = "NMER") -> pd.DataFrame:
+    """One system by level and condition, with the average. The paper prints NMER under Gaussian noise."""
+    chosen = incomplete_rows(rows)
+    chosen = chosen[(chosen["noise"] == noise) & (chosen["metric"] == metric)]
+    both = pd.concat([chosen, averaged(chosen)])
+    both = both[both["system"].isin([system, BAR])]
+    ours = cells(both, ["system", "snr_db", "condition"], below=BAR)
+    paper = published("nmer", 3)
+    same = (paper["dataset"] == counterpart(rows)) & (paper["noise"] == noise) & (paper["metric"] == metric)
+    paper = paper[same & (paper["system"] == system)]
+    dataset = rows["dataset"].iloc[0]
+    return tabulate(
+        {"paper": by_level(printed(paper)), "ours": by_level(ours[ours["system"] == system])},
+        "snr_db", "condition", level_names([*ours["snr_db"], *paper["snr_db"]]), [*incomplete_headers(dataset), "avg"],
+    )  # fmt: skip
+
+
+def table_4(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """One modality alone, clean and at each level: classifiers trained clean, and trained with the noise of the test.
+
+    The paper's row "0dB" is read as clean data (it is what "each modality carries"; audit of section 3.6.2).
+    """
+    chosen = alone(rows[rows["metric"] == metric])
+    chosen["place"] = [level_name(level) if level else "clean" for level in chosen["snr_db"]]
+    sources = {
+        "clean training": chosen[(chosen["name"] == "unimodal classifier") & (chosen["how"] == "")],
+        "noisy training": chosen[(chosen["name"] == "unimodal classifier") & (chosen["how"] != "")],
+        "LogReg, noisy": chosen[(chosen["name"] == "LogReg") & (chosen["how"] != "")],
+    }
+    paper = published("nmer", 4)
+    paper = paper[(paper["dataset"] == counterpart(rows)) & (paper["metric"] == metric)]
+    paper = printed(paper.assign(place=["clean" if level == "0" else level_name(level) for level in paper["snr_db"]]))
+    levels = level_names([level for level in {*chosen["snr_db"], *paper["snr_db"]} if level not in ("", "0")])
+    letters = [h for h in incomplete_headers(rows["dataset"].iloc[0]) if "," not in h]
+    ours = {name: cells(part, ["place", "letter"]) for name, part in sources.items() if len(part)}
+    return tabulate({"paper": paper.rename(columns={"modality": "letter"}), **ours}, "place", "letter",
+                    ["clean", *levels], letters)
+
+
+def alone(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of one modality alone, with the columns `name`, `letter` and `how` (NOISY, or nothing): trained clean, or
+    with the noise of the test. Trained on clean data is what the latter means where the test is clean."""
+    chosen = rows[rows["train"].str.startswith("only ")]
+    chosen = chosen.assign(**chosen["system"].str.extract(r"^(?P<name>[^,]+), (?P<letter>[avl])(?P<how>.*)$"))
+    trained_so = chosen["train"] == "only " + chosen["letter"] + ", " + same_noise(chosen)
+    trained_clean = (chosen["how"] == "") & chosen["train"].str.endswith(", clean")
+    chosen = chosen[trained_clean | (chosen["how"] == NOISY) & trained_so]
+    clean = chosen[(chosen["how"] == "") & (chosen["noise"] == "")]
+    return pd.concat([chosen, clean.assign(how=NOISY)])
+
+
+def majority(rows: pd.DataFrame, metric: str) -> str:
+    """What always answering the commonest class of the train part gives, as text."""
+    chosen = rows[(rows["system"] == "majority class") & (rows["metric"] == metric)]
+    return f"{chosen['value'].mean():.3f}" if len(chosen) else "–"
+
+
+def counterpart(rows: pd.DataFrame) -> str:
+    (dataset,) = rows["dataset"].unique()
+    return COUNTERPART.get(dataset, "")
+
+
+# --- NMER against the others ------------------------------------------------------------------------------------------
+
+
+def differences_table(found: pd.DataFrame) -> pd.DataFrame:
+    """What `nmer.differences` found, a line for each noise and level: mean ± half the 95% interval, and a star where it
+    is beyond chance after Holm's correction."""
+    found = found.assign(
+        SNR=[level_name(level) for level in found["snr_db"]],
+        other="minus " + found["other"],
+        cell=[plus_minus(m, h, sign=True) + ("\u00a0*" if p < 0.05 else "")
+              for m, h, p in zip(found["mean"], found["high"], found["p_holm"], strict=True)],
+    )  # fmt: skip
+    wide = found.pivot_table(index=["noise", "SNR"], columns="other", values="cell", aggfunc="first", sort=False)
+    return wide.rename_axis(columns=None).reset_index().fillna("–")
+
+
+def differences_in_words(found: pd.DataFrame) -> str:
+    """A line for each of the others: where NMER is ahead, or behind, by more than the interval."""
+    if found["p"].isna().all():
+        return "No difference has three repetitions, so none has an interval."
+    lines = []
+    for other, part in found.groupby("other", sort=False):
+        where = part["noise"] + " " + part["snr_db"].map(level_name)
+        ahead, behind = where[part["low"] > 0], where[part["high"] < 0]
+        said = f"ahead at {', '.join(ahead)}" if len(ahead) else "ahead nowhere"
+        said += f", behind at {', '.join(behind)}" if len(behind) else ""
+        kept, tested = int((part["p_holm"] < 0.05).sum()), int(part["p"].notna().sum())
+        everywhere = int(found["p"].notna().sum())
+        lines.append(f"- Against **{other}**, beyond the interval: {said} ({tested} differences have an interval, "
+                     f"{kept} remain after Holm's correction for all {everywhere} of the table).")
+    return "\n".join(lines)
+
+
+def losers(rows: pd.DataFrame, metric: str = "UA", systems: Sequence[str] = SYSTEMS[3:]) -> str:
+    """Which systems are below noisy logistic regression in Table 2's averages, and at how many noises and levels."""
+    chosen = averaged(incomplete_rows(rows))
+    means = summarise(chosen[chosen["metric"] == metric], ["system", "noise", "snr_db"])
+    wide = means.pivot(index=["noise", "snr_db"], columns="system", values="mean")
+    counts = [(s, int((wide[s] < wide[BAR]).sum()), int(wide[s].notna().sum())) for s in systems if s in wide]
+    said = [f"{name} at {below} of {places}" for name, below, places in counts if below]
+    return f"Below logistic regression trained with noise ({metric}): {', '.join(said)}." if said else \
+        f"No system is below logistic regression trained with noise ({metric})."
