@@ -89,7 +89,7 @@ seen = {level: noisy_version(level) for level in LEVELS_DB}
 # ## The distance has a closed form
 #
 # Algorithm 2 is `average_distance(clean, noisy)`: the mean over pairs of $\lVert \mathbf e_i - \mathbf e_i^n \rVert$. By
-# eq. 3 a noisy point is $\sqrt{\bar\alpha_T}\,\mathbf e + \sqrt{1-\bar\alpha_T}\,\boldsymbol\epsilon$, so the
+# eq. 3 a noisy point is $\sqrt{\bar\alpha_T}\,\mathbf e + \sqrt{1-\bar\alpha_T}\,\epsilon$, so the
 # mean square of a pair's difference, per dimension, is
 #
 # $$

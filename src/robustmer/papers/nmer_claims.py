@@ -159,8 +159,8 @@ def pick(rows: pd.DataFrame, place: Mapping[str, str]) -> pd.DataFrame:
 
 def measured(rows: pd.DataFrame) -> pd.DataFrame:
     """All contrasts of all claims on rows of ONE dataset: effect, low and high in points, p, repetitions, unit,
-    verdict, and `why` where a contrast cannot be tested. `p_holm` is corrected for the contrasts of the same claim, each claim
-    being a question of its own; `p_all` for those of all claims."""
+    verdict, and `why` where a contrast cannot be tested. `p_holm` is corrected for the contrasts of the same claim,
+    each claim being a question of its own; `p_all` for those of all claims."""
     (dataset,) = rows["dataset"].unique()
     tables = {
         2: averaged(incomplete_rows(rows)),
