@@ -37,7 +37,7 @@ import joblib
 from IPython.display import Markdown, display
 
 from robustmer.corpora import CORPORA, find
-from robustmer.display import rank_diagram, run_card, snr_curves, table, table_markdown, tabs, theme
+from robustmer.display import paper_beside_ours, rank_diagram, run_card, snr_curves, table, theme
 from robustmer.evaluate import cross_validate
 from robustmer.noise import NoiseScheduler
 from robustmer.papers import is_own, nmer
@@ -110,18 +110,9 @@ curves(rows)
 # Averages are plain means over the incomplete conditions: six for three modalities, two for two.
 
 # %% tags=["hide-input"]
+paper_beside_ours(shown, tables.table_2, "2", "Table 2 (Avg)")
 for block in shown:
-    display(Markdown(f"**{block.title}**, beside {tables.COUNTERPART[block.dataset]} as published"))
-    tabs({
-        f"{noise_name.capitalize()}, {metric}": table_markdown(
-            tables.table_2(block.rows, noise_name, metric),
-            f"tbl-nmer-2-{block.slug}-{noise_name}-{metric.lower()}",
-            f"Table 2, {block.dataset}, {noise_name} noise, {metric} (Avg)",
-            "Paper: as printed. Ours: mean ± half the 95% interval; ↓ below logistic regression trained with noise; "
-            f"(k/n) only k of n repetitions are measured so far. {block.source}")
-        for noise_name in block.noises for metric in ("WA", "UA")
-    })
-    display(Markdown(tables.losers(block.rows)))
+    display(Markdown(f"{block.title}. " + tables.losers(block.rows)))
 
 # %% [markdown]
 # ## NMER against each of the others

@@ -30,31 +30,19 @@ seed: int = 0  # the first of the profile's seeds
 # %% tags=["hide-input"]
 import time
 
-import joblib
 import pandas as pd
 from IPython.display import Markdown, display
 
 from robustmer.corpora import find
-from robustmer.display import run_card, table, table_markdown, tabs, theme
-from robustmer.evaluate import cross_validate
-from robustmer.papers import is_own, nmer
+from robustmer.display import paper_beside_ours, run_card, table, theme
+from robustmer.papers import nmer
 from robustmer.papers import nmer_tables as tables
 from robustmer.statistics import paired, plus_minus, summarise
 
 palette = theme()
 name = find(corpus).NAME
-p = nmer.profile_named(profile)
-nmer.noise_kind(noise)  # an unknown noise ends here
-noises = [n for n in nmer.NOISES if n in {*p.noises, noise}]
-
-# %%
 start = time.perf_counter()
-recipes = nmer.recipes(profile, [corpus], None, seed, noises, tables=["2"])
-systems = {"MEN", "NMER", tables.BAR, "MEN, noisy training"}
-recipes = [r for r in recipes if r.name in systems]
-own = is_own("nmer", profile, recipes)  # others are kept apart from the committed rows
-jobs = joblib.cpu_count() if device == "cpu" else 1
-rows = cross_validate(recipes, "nmer", profile, jobs, device, progress=False, own=own)
+rows = tables.run(profile, device, corpus, noise, seed, {"2": ["MEN", "MEN, noisy training", tables.BAR, "NMER"]})
 seconds = time.perf_counter() - start
 
 # %% tags=["hide-input"]
@@ -68,17 +56,7 @@ shown = tables.blocks(rows)
 # The paper prints Gaussian noise; where ours has impulse noise too, there is nothing to put beside it.
 
 # %% tags=["hide-input"]
-for block in shown:
-    display(Markdown(f"**{block.title}**, beside {tables.COUNTERPART[block.dataset]} as published"))
-    tabs({
-        f"{noise_name.capitalize()}, {metric}": table_markdown(
-            tables.table_3(block.rows, noise_name, metric),
-            f"tbl-nmer-3-{block.slug}-{noise_name}-{metric.lower()}",
-            f"Table 3, {block.dataset}, NMER, {noise_name} noise, {metric}",
-            "Columns: the clean modalities. Paper: as printed. Ours: mean ± half the 95% interval; ↓ below logistic "
-            f"regression trained with noise, at the same place. {block.source}")
-        for noise_name in block.noises for metric in ("WA", "UA")
-    })
+paper_beside_ours(shown, tables.table_3, "3", "Table 3, NMER by what stays clean")
 
 # %% [markdown]
 # ## Which modality carries

@@ -30,31 +30,19 @@ seed: int = 0  # the first of the profile's seeds
 # %% tags=["hide-input"]
 import time
 
-import joblib
 import pandas as pd
 from IPython.display import Markdown, display
 
 from robustmer.corpora import find
 from robustmer.display import run_card, table, table_markdown, tabs, theme
-from robustmer.evaluate import cross_validate
-from robustmer.papers import is_own, nmer
+from robustmer.papers import nmer
 from robustmer.papers import nmer_tables as tables
 from robustmer.statistics import paired, summarise
 
 palette = theme()
 name = find(corpus).NAME
-p = nmer.profile_named(profile)
-nmer.noise_kind(noise)  # an unknown noise ends here
-noises = [n for n in nmer.NOISES if n in {*p.noises, noise}]
-
-# %%
 start = time.perf_counter()
-recipes = nmer.recipes(profile, [corpus], None, seed, noises, tables=["4"])
-recipes += [r for r in nmer.recipes(profile, [corpus], None, seed, noises, tables=["2"])
-            if r.name == "majority class"]
-own = is_own("nmer", profile, recipes)  # others are kept apart from the committed rows
-jobs = joblib.cpu_count() if device == "cpu" else 1
-rows = cross_validate(recipes, "nmer", profile, jobs, device, progress=False, own=own)
+rows = tables.run(profile, device, corpus, noise, seed, {"4": [], "2": ["majority class"]})
 seconds = time.perf_counter() - start
 
 # %% tags=["hide-input"]

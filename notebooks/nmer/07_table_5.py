@@ -30,32 +30,20 @@ seed: int = 0  # the first of the profile's seeds
 # %% tags=["hide-input"]
 import time
 
-import joblib
 import pandas as pd
 from IPython.display import Markdown, display
 
 from robustmer.corpora import find
-from robustmer.display import run_card, table, table_markdown, tabs, theme
-from robustmer.evaluate import cross_validate
-from robustmer.papers import is_own, nmer
+from robustmer.display import paper_beside_ours, run_card, table, theme
+from robustmer.papers import nmer
 from robustmer.papers import nmer_tables as tables
 from robustmer.results import published
 from robustmer.statistics import summarise
 
 palette = theme()
 name = find(corpus).NAME
-p = nmer.profile_named(profile)
-nmer.noise_kind(noise)  # an unknown noise ends here
-noises = [n for n in nmer.NOISES if n in {*p.noises, noise}]
-
-# %%
 start = time.perf_counter()
-recipes = nmer.recipes(profile, [corpus], None, seed, noises, tables=["5"])
-recipes += [r for r in nmer.recipes(profile, [corpus], None, seed, noises, tables=["2"])
-            if r.name in tables.CLEAN_ONLY]
-own = is_own("nmer", profile, recipes)  # others are kept apart from the committed rows
-jobs = joblib.cpu_count() if device == "cpu" else 1
-rows = cross_validate(recipes, "nmer", profile, jobs, device, progress=False, own=own)
+rows = tables.run(profile, device, corpus, noise, seed, {"5": [], "2": tables.CLEAN_ONLY})
 seconds = time.perf_counter() - start
 
 # %% tags=["hide-input"]
@@ -70,17 +58,7 @@ shown = tables.blocks(rows)
 # Gaussian noise and says of impulse noise that it "has a similar trend"; where ours has it, it stands without a number beside it.
 
 # %% tags=["hide-input"]
-for block in shown:
-    display(Markdown(f"**{block.title}**, beside {tables.COUNTERPART[block.dataset]} as published"))
-    tabs({
-        f"{noise_name.capitalize()}, {metric}": table_markdown(
-            tables.table_5(block.rows, noise_name, metric),
-            f"tbl-nmer-5-{block.slug}-{noise_name}-{metric.lower()}",
-            f"Table 5, {block.dataset}, all modalities noisy, {noise_name} noise, {metric}",
-            "Paper: as printed. Ours: mean ± half the 95% interval; ↓ below logistic regression trained with noise; "
-            f"(k/n) only k of n repetitions are measured so far. {block.source}")
-        for noise_name in block.noises for metric in ("WA", "UA")
-    })
+paper_beside_ours(shown, tables.table_5, "5", "Table 5, all modalities noisy")
 
 # %% [markdown]
 # ## What all-noisy input costs

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
+
+if TYPE_CHECKING:
+    from robustmer.papers.nmer_tables import Block
 
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442"]
 """Okabe and Ito's eight colours, told apart with any colour vision; the two that are faint on white come last."""
@@ -138,6 +142,29 @@ def tabs(items: Mapping[str, str]) -> None:
 
     parts = "\n".join(f"::::{{tab-item}} {label}\n{text}\n::::" for label, text in items.items())
     display(Markdown(f":::::{{tab-set}}\n{parts}\n:::::"))
+
+
+def paper_beside_ours(
+    blocks: Iterable[Block], table_of: Callable[[pd.DataFrame, str, str], pd.DataFrame], name: str, title: str
+) -> None:
+    """For each block of rows `table_of(rows, noise, metric)`, a tab for each noise and metric. The tables are called
+    `tbl-nmer-{name}-{block}-{noise}-{metric}`."""
+    from IPython.display import Markdown, display
+
+    note = ("Paper: as printed. Ours: mean ± half the 95% interval; ↓ below logistic regression trained with noise at "
+            "the same place; (k/n) only k of n repetitions are measured so far.")
+    for block in blocks:
+        display(Markdown(f"**{block.title}**, beside {block.counterpart} as published"))
+        tabs({
+            f"{noise.capitalize()}, {metric}": table_markdown(
+                table_of(block.rows, noise, metric),
+                f"tbl-nmer-{name}-{block.slug}-{noise}-{metric.lower()}",
+                f"{title}, {block.dataset}, {noise} noise, {metric}",
+                f"{note} {block.source}",
+            )
+            for noise in block.noises
+            for metric in ("WA", "UA")
+        })  # fmt: skip
 
 
 def rank_diagram(ranks: pd.Series, critical: float) -> None:

@@ -6,12 +6,23 @@ the noise and level that a system was trained with (`train`) and tested at.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import joblib
 import pandas as pd
 
-from robustmer.papers.nmer import NOISES, NOISY, averaged, incomplete_headers
+from robustmer import papers
+from robustmer.evaluate import cross_validate
+from robustmer.papers.nmer import (
+    NOISES,
+    NOISY,
+    averaged,
+    incomplete_headers,
+    noise_kind,
+    profile_named,
+    recipes,
+)
 from robustmer.results import ledger, published, read
 from robustmer.statistics import cells, plus_minus, printed, summarise, tabulate
 
@@ -42,6 +53,11 @@ class Block:
         return self.rows["dataset"].iloc[0]
 
     @property
+    def counterpart(self) -> str:
+        """The paper's corpus that stands beside it."""
+        return COUNTERPART[self.dataset]
+
+    @property
     def unit(self) -> str:
         """What its repetitions are."""
         return "fold" if self.rows["fold"].nunique() > 1 else "seed"
@@ -49,6 +65,23 @@ class Block:
     @property
     def noises(self) -> list[str]:
         return [n for n in NOISES if n in set(self.rows["noise"])]
+
+
+def run(
+    profile: str, device: str, corpus: str, noise: str, seed: int, wanted: Mapping[str, Collection[str]]
+) -> pd.DataFrame:
+    """Compute what a page lacks and return its rows: the trainings of these of nmer.TABLES, on one corpus, under the
+    profile's noises and `noise`. Of each table the named systems are taken, all where none are named. On the CPU as
+    many trainings run at once as there are cores."""
+    noise_kind(noise)  # an unknown one ends here
+    noises = [n for n in NOISES if n in {*profile_named(profile).noises, noise}]
+    chosen = [
+        recipe for table, names in wanted.items()
+        for recipe in recipes(profile, [corpus], None, seed, noises, [table]) if not names or recipe.name in names
+    ]  # fmt: skip
+    jobs = joblib.cpu_count() if device == "cpu" else 1
+    own = papers.is_own("nmer", profile, chosen)  # others are kept apart from the committed rows
+    return cross_validate(chosen, "nmer", profile, jobs, device, progress=False, own=own)
 
 
 def blocks(own: pd.DataFrame | None = None) -> list[Block]:
