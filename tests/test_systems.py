@@ -13,12 +13,13 @@ from robustmer import laws
 from robustmer.conditions import CLEAN, Condition, corrupt, incomplete
 from robustmer.corpora import load
 from robustmer.nn.attention import TransformerEncoder
+from robustmer.nn.autoencoder import CascadeAutoencoder
 from robustmer.nn.encoders import Encoders
 from robustmer.nn.gaussians import central_moment_discrepancy, kl_to_standard, sample
 from robustmer.noise import NoiseScheduler, stream
 from robustmer.recipe import Recipe
 from robustmer.systems import IFMMIN, MEN, MMIN, NMER, SYSTEMS, LogReg, count_parameters, load_system
-from robustmer.train import Budget, Diverged, fit
+from robustmer.train import Budget, Diverged, fit, seeded
 
 IEMOCAP = {"audio": 130, "visual": 342, "text": 1024}
 FOUR = ("happy", "angry", "sad", "neutral")
@@ -133,6 +134,52 @@ def test_nmers_latent_is_its_mean_at_test_and_a_sample_in_training():
     assert torch.equal(out.z, out.mu)
     out = system.train().joint(batch)
     assert not torch.equal(out.z, out.mu)
+
+
+TARGETS = {"MCTN": ("translate", "cycle"), "MMIN": ("imagine",), "IFMMIN": ("imagine", "inv"),
+           "NMER": ("mse", "inv"), "NMERWithoutVAE": ("inv",)}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("shape", laws.SHAPES)
+def test_what_a_system_should_reach_is_clean_and_what_it_reads_is_not(name, shape):
+    """Other clean rows behind the same seen ones change the terms that have a target, and no other."""
+    dims, longest = laws.SHAPES[shape]
+    made, batch = laws.make(SYSTEMS[name], dims).eval(), laws.small_batch(dims, longest)
+    noisy = Condition(noise={m: NoiseScheduler(snr_db=-10) for m in dims})
+    seen = corrupt(batch, noisy, stream("targets"))
+    loss = list(made.stages())[-1].objectives["all"].loss
+    other = batch.replace(x={m: 2 * x for m, x in batch.x.items()})
+    terms = []
+    for clean in (batch, other):
+        with seeded("targets"):
+            terms.append(loss(clean, seen))
+    changed = {term for term in terms[0] if not torch.equal(terms[0][term], terms[1][term])}
+    assert changed == set(TARGETS[name])
+
+
+def test_the_cascade_adds_up_and_is_guided():
+    """Each block reads the sum of the input and of what earlier blocks put out, and the guide."""
+    with seeded("cascade"):
+        cascade = CascadeAutoencoder(6, blocks=3, sizes=(5, 4, 2))
+    x, guide = torch.randn(2, 7, 6, generator=stream("cascade"))
+    for given in (0.0, guide):
+        total, latents = x, []
+        for encode, decode in zip(cascade.encode, cascade.decode, strict=True):
+            latents.append(encode(total + given))
+            total = total + decode(latents[-1])
+        out, latent = cascade(x, given)
+        torch.testing.assert_close(out, cascade.out(total))
+        torch.testing.assert_close(latent, torch.cat(latents, dim=1))
+    assert not torch.allclose(cascade(x)[1], cascade(x, guide)[1])
+
+
+def test_if_mmin_is_guided_by_its_invariant_features():
+    dims, longest = laws.SHAPES["three vectors"]
+    made, batch = laws.make(IFMMIN, dims).eval(), laws.small_batch(dims, longest)
+    specific, invariant = made.features(batch)
+    torch.testing.assert_close(made(batch), made.classifier(made.imagine(specific, invariant)[1]))
+    assert not torch.allclose(made(batch), made.classifier(made.imagine(specific)[1]))
 
 
 def test_nmers_targets_come_from_clean_data_and_the_frozen_teacher():

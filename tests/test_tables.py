@@ -37,20 +37,24 @@ def test_holm_is_the_step_down_procedure():
     assert np.isnan(holm([0.01, math.nan])[1]) and holm([0.01, math.nan])[0] == 0.01
 
 
-def test_p_and_interval_say_the_same():
-    random = np.random.default_rng(1)
-    for shift in (0.0, 0.02, 0.05, 0.2):
-        rows = rows_of({"x": list(0.5 + shift + 0.05 * random.normal(size=6)), "y": [0.5] * 6})
-        found = paired(rows, "x", "y")
-        assert (found["p"] < 0.05) == (found["low"] > 0 or found["high"] < 0)
+def test_p_is_nadeau_and_bengios():
+    """t = mean / sqrt((1/k + n_test/n_train) s^2) over k folds; RAVDESS-AV tests 4 actors and trains on 16."""
+    x, y = np.random.default_rng(1).normal(size=(2, 6))
+    found, d = paired(rows_of({"x": list(x), "y": list(y)}), "x", "y"), x - y
+    t = d.mean() / math.sqrt((1 / 6 + 4 / 16) * d.var(ddof=1))
+    assert found["p"] == pytest.approx(2 * stats.t.sf(abs(t), 5))
 
 
-def test_with_no_shared_training_data_p_is_the_paired_t_test(monkeypatch):
-    """Without overlap, Nadeau and Bengio's correction is none: over seeds of one split it must be Student's."""
-    random = np.random.default_rng(2)
-    x, y = random.normal(size=(2, 5))
+def test_over_seeds_of_one_split_p_is_the_paired_t_test():
+    x, y = np.random.default_rng(2).normal(size=(2, 5))
     rows = pd.concat([rows_of({"x": [x[i]], "y": [y[i]]}, seed=i, dataset="CMU-MOSI") for i in range(5)])
     assert paired(rows, "x", "y")["p"] == pytest.approx(stats.ttest_rel(x, y).pvalue)
+
+
+def test_repetitions_that_are_equal_give_no_interval():
+    """Three equal differences are one computation made thrice, and no evidence beyond chance."""
+    found = paired(rows_of({"x": [0.6] * 3, "y": [0.5] * 3}), "x", "y")
+    assert found["mean"] == pytest.approx(0.1) and math.isnan(found["low"]) and math.isnan(found["p"])
 
 
 def test_systems_that_share_no_fold_cannot_be_paired():
@@ -69,12 +73,18 @@ def test_ranks_and_the_critical_difference_are_demsars():
         ranks(rows, ["a", "e"])
 
 
-def test_a_cell_that_loses_to_the_baseline_is_marked_and_one_of_fewer_folds_says_so():
-    rows = pd.concat([rows_of({"bar": [0.5, 0.6, 0.7], "good": [0.7, 0.7, 0.7], "bad": [0.1, 0.1, 0.1]}),
-                      rows_of({"new": [0.2]})])  # fmt: skip
+def test_a_cell_is_marked_by_the_folds_that_it_shares_with_the_baseline():
+    rows = pd.concat([rows_of({"bar": [0.2, 0.6, 0.7], "good": [0.7, 0.7, 0.7], "bad": [0.1, 0.1, 0.1]}),
+                      rows_of({"new": [0.3]})])  # fmt: skip
     text = cells(rows, ["system"], below="bar").set_index("system")["cell"]
     assert text["bad"].endswith("↓") and "↓" not in text["good"] + text["bar"]
-    assert text["new"].endswith("(1/3)") and "↓" not in text["new"]
+    assert text["new"].endswith("(1/3)"), "below the baseline's mean, but above it on the fold that both have"
+
+
+def test_a_cell_of_fewer_seeds_says_so():
+    rows = pd.concat([rows_of({"x": [0.5] * 3}, seed=s) for s in range(3)] + [rows_of({"y": [0.5] * 3})])
+    text = cells(rows, ["system"]).set_index("system")["cell"]
+    assert text["y"].endswith("°") and "°" not in text["x"]
 
 
 def test_a_table_puts_sources_side_by_side_and_dashes_where_one_has_nothing():

@@ -36,7 +36,7 @@ from functools import partial
 import joblib
 from IPython.display import Markdown, display
 
-from robustmer.corpora import CORPORA, find
+from robustmer.corpora import about, find
 from robustmer.display import paper_beside_ours, rank_diagram, run_card, snr_curves, table, theme
 from robustmer.evaluate import cross_validate
 from robustmer.noise import NoiseScheduler
@@ -48,7 +48,6 @@ from robustmer.statistics import cells, ranks, summarise
 theme()
 kind = nmer.noise_kind(noise)
 name = find(corpus).NAME
-classes = {module.NAME: module.ABOUT.classes for module in CORPORA.values()}
 
 # %% [markdown]
 # ## One experiment is one sentence
@@ -97,7 +96,7 @@ drawn = [s for s in tables.SYSTEMS if s != "majority class"]
 def curves(rows):
     ua = rows[(rows["metric"] == "UA") & (rows["noise"] != "")]
     means = summarise(nmer.averaged(tables.incomplete_rows(ua)), ["system", "noise", "snr_db"])
-    snr_curves(means, drawn, 1 / classes[rows["dataset"].iloc[0]])
+    snr_curves(means, drawn, 1 / about(rows["dataset"].iloc[0]).classes)
 
 
 curves(rows)

@@ -84,8 +84,7 @@ for axis, block in zip(axes[0], shown, strict=True):
             label = letter if how else None
             axis.plot(one["snr_db"], one["mean"], style, marker="o", color=colour, label=label)
             axis.fill_between(one["snr_db"], one["low"], one["high"], color=colour, alpha=0.12, lw=0)
-    chance = 1 / find({"RAVDESS-AV": "ravdess_av", "CMU-MOSI": "mosi_bclstm"}.get(block.dataset, "synthetic")).ABOUT.classes
-    axis.axhline(chance, color="grey", ls=":", lw=1)
+    axis.axhline(block.chance, color="grey", ls=":", lw=1)
     axis.set(title=f"{block.dataset}" + (f" (own run, {profile})" if block.slug == "here" else ""),
              xlabel="nominal SNR (dB)", ylabel="UA", xticks=sorted(means["snr_db"].astype(float).unique()))
     axis.invert_xaxis()
@@ -118,8 +117,11 @@ lost = pd.DataFrame(lines)
 table(lost, "tbl-nmer-4-lost", "WA points lost from clean data to the mildest noise, one modality alone",
       "low, high: 95% interval, where there are three repetitions. The paper's table gives "
       + ", ".join(f"{m} {v:.1f}" for m, v in theirs.items()) + " (IEMOCAP).", decimals=1, source=source)
-most = lost.loc[lost.groupby(["corpus", "trained"])["lost"].idxmax()]
-display(Markdown("Which modality loses most: the paper finds "
-                 f"**{max(theirs, key=theirs.get)}**; here " + "; ".join(
-                     f"{line.corpus}, trained {line.trained}: **{line.modality}** ({line.lost:.1f})"
-                     for line in most.itertuples()) + "."))
+most = []
+for (title, trained), part in lost.groupby(["corpus", "trained"], sort=False):
+    part = part.sort_values("lost", ascending=False)
+    apart = len(part) > 1 and part["low"].iloc[0] > part["high"].iloc[1]
+    most.append(f"- {title}, trained {trained}: **{part['modality'].iloc[0]}** ({part['lost'].iloc[0]:.1f}"
+                + (", its interval above the next one's)" if apart else ", not told apart from the next by its interval)"))
+display(Markdown(f"Which modality loses most? The paper's table: **{max(theirs, key=theirs.get)}**. Here:\n\n"
+                 + "\n".join(most)))

@@ -180,27 +180,11 @@ def half_way(found: pd.DataFrame, condition: str) -> pd.DataFrame:
         "system", key=lambda c: c.map(list(dict.fromkeys(found["base"])).index), kind="stable")
 
 
-def which_gives_way(half: pd.DataFrame) -> str:
-    """In words: which training holds out longest, system by system."""
-    lines = []
-    for base, part in half.groupby("system", sort=False):
-        part = part.dropna(subset="half-way (dB)").sort_values("half-way (dB)")
-        if len(part) < 2:
-            lines.append(f"- **{base}**: too few of its trainings lose more than two points to compare them.")
-            continue
-        first, last = part.iloc[-1], part.iloc[0]
-        lines.append(f"- **{base}** gives way soonest when trained {first['trained']} (half-way at "
-                     f"{first['half-way (dB)']:.0f} dB) and latest when trained {last['trained']} "
-                     f"({last['half-way (dB)']:.0f} dB).")
-    return "\n".join(lines)
-
-
 def show_half_way(half: pd.DataFrame, label: str, caption: str, source: str = source) -> None:
     dashed = [f"{at:.0f}\u00a0dB" if at == at else "–" for at in half["half-way (dB)"]]
     table(half.assign(half_way=dashed).drop(columns="half-way (dB)").rename(columns={"half_way": "half-way"}), label, caption,
-          "Means over folds, incomplete conditions, Gaussian noise. A dash: less than two points are lost, or half of them "
-          "before the first level.", source=source)
-    display(Markdown(which_gives_way(half)))
+          "Means over folds, incomplete conditions, Gaussian noise. Half-way is half of the training's own loss: a training that "
+          "loses little may be half-way early. A dash: less than two points are lost, or half of them before the first level.", source=source)
 
 
 show_half_way(half_way(found, "avg"), "tbl-nmer-half-way",

@@ -94,6 +94,9 @@ class GatedVote(System):
         self.vote = nn.ModuleDict({m: nn.Linear(d, len(classes)) for m, d in each})
         self.look = nn.ModuleDict({m: nn.Linear(d, directions) for m, d in each})
         self.gate = nn.ModuleDict({m: nn.Linear(1, 1) for m in dims})
+        for layer in self.vote.values():  # where the book's logistic regression begins too
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
     def gates(self, seen):
         """(B, 1) for each modality; one that is absent does not count."""
@@ -110,7 +113,8 @@ class GatedVote(System):
                    for m, gate in self.gates(seen).items())
 
     def stages(self):
-        yield Stage("classify", {"all": Objective(self.loss, self.parameters(), lr=self.lr)})
+        everything = Objective(self.loss, self.parameters(), lr=self.lr, weight_decay=0.0)
+        yield Stage("classify", {"all": everything}, select=False)
 
     def loss(self, clean, seen):
         weights = [layer.weight for layer in (*self.vote.values(), *self.look.values())]

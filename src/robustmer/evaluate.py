@@ -212,7 +212,8 @@ def describe_train(recipe: Recipe, train: Batch) -> str:
     about = [describe_noise(c, train) for c in recipe.train]
     seen = {tuple(m for m in train.modalities if c.seen is None or m in c.seen) for c in recipe.train}
     quiet = "clean" if len(seen) == 1 else "absent"
-    noises = dict.fromkeys(f"{a['noise']} {a['snr_db']} dB" if a["noise"] else quiet for a in about)
+    level = lambda snr_db: "" if snr_db.startswith("T=") else f" {snr_db} dB"  # noqa: E731 - zeros have no level
+    noises = dict.fromkeys(a["noise"] + level(a["snr_db"]) if a["noise"] else quiet for a in about)
     which = ""
     if {c.header(train.modalities) for c in recipe.train} == {"none"}:
         which = "all noisy, "

@@ -34,8 +34,10 @@ def summarise(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
 
 def half_interval(std: float, repetitions: int, folds_of: str = "") -> float:
-    """Half the 95% interval of a mean of so many repetitions: of the folds of a dataset, or of independent runs."""
-    if repetitions < 3:
+    """Half the 95% interval of a mean of so many repetitions: of the folds of a dataset, or of independent runs.
+
+    nan for fewer than three, and for repetitions that are equal (the same computation, not another experiment)."""
+    if repetitions < 3 or std < 1e-9:
         return math.nan
     return float(stats.t.ppf(0.975, repetitions - 1)) * standard_error(std, repetitions, folds_of)
 
@@ -77,7 +79,7 @@ def paired(rows: pd.DataFrame, system: str, other: str) -> dict[str, object]:
     if math.isnan(half):
         return out | {"p": math.nan}
     error = half / stats.t.ppf(0.975, k - 1)
-    return out | {"p": float(2 * stats.t.sf(abs(out["mean"]) / error, k - 1)) if error else float(out["mean"] == 0)}
+    return out | {"p": float(2 * stats.t.sf(abs(out["mean"]) / error, k - 1))}
 
 
 def holm(p: Sequence[float] | np.ndarray | pd.Series) -> np.ndarray:
@@ -119,23 +121,35 @@ def ranks(rows: pd.DataFrame, systems: Sequence[str]) -> tuple[pd.Series, float,
 def cells(rows: pd.DataFrame, by: Sequence[str], below: str = "") -> pd.DataFrame:
     """`summarise`, and each mean as `cell`, the text of a table: mean and half its interval.
 
-    A mean below that of the system `below` at the same place (in the other columns of `by`) is marked with an arrow.
-    A mean of fewer folds or seeds than others in the table says so and is not marked.
+    An arrow marks a system that is below the system `below` at the same place (the other columns of `by`), on the folds
+    and seeds that both have. A mean of fewer repetitions than others in the table says so; where the repetitions are
+    folds, a ring says that each has fewer seeds than others.
     """
     out = summarise(rows, by)
-    most = out["repetitions"].max()
-    place = [c for c in by if c != "system"]
-    bars = {tuple(line[c] for c in place): line["mean"] for line in out.to_dict("records")
-            if below and line["system"] == below}
+    seeds = rows.groupby(list(by), sort=False)["seed"].nunique().tolist()
+    most, most_seeds = out["repetitions"].max(), max(seeds, default=0)
+    behind = losing(rows, by, below) if below else set()
     text = []
-    for line in out.to_dict("records"):
-        cell, short = plus_minus(line["mean"], line["high"]), line["repetitions"] < most
-        loses = not short and line["mean"] < bars.get(tuple(line[c] for c in place), -math.inf)
-        text.append(cell + (f"\u00a0({line['repetitions']}/{most})" if short else LOSES if loses else ""))
+    for line, count in zip(out.to_dict("records"), seeds, strict=True):
+        cell = plus_minus(line["mean"], line["high"])
+        cell += FEWER_SEEDS if line["unit"] == "fold" and count < most_seeds else ""
+        cell += f"\u00a0({line['repetitions']}/{most})" if line["repetitions"] < most else ""
+        text.append(cell + (LOSES if tuple(line[c] for c in by) in behind else ""))
     return out.assign(cell=text)
 
 
-LOSES = "\u202f↓"
+def losing(rows: pd.DataFrame, by: Sequence[str], below: str) -> set[tuple]:
+    """Those values of `by` (one of which is `system`) whose mean is below that of the system `below` at the same place,
+    over the folds and seeds that both have."""
+    place = [c for c in by if c != "system"]
+    bar = rows[rows["system"] == below].groupby([*place, "fold", "seed"])["value"].mean().rename("bar")
+    both = rows.join(bar, on=[*place, "fold", "seed"]).dropna(subset="bar")
+    means = both.groupby([*by, "fold"])[["value", "bar"]].mean().groupby(list(by)).mean()  # seeds first, then folds
+    found = means.index[means["value"] < means["bar"]]
+    return {key if isinstance(key, tuple) else (key,) for key in found}
+
+
+LOSES, FEWER_SEEDS = "\u202f↓", "°"
 
 
 def printed(table: pd.DataFrame) -> pd.DataFrame:

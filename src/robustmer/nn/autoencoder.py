@@ -13,7 +13,7 @@ from robustmer.nn.encoders import mlp
 
 class CascadeAutoencoder(nn.Module):
     """Autoencoders in a row (MMIN 3.2), each of sizes wide-256-128-64-128-256-wide: each reads the sum of the input
-    and of everything that those before it put out, and what the last one read and put out becomes the reconstruction.
+    and of everything that those before it put out; the reconstruction is made from the sum of all.
     """
 
     def __init__(self, wide: int, blocks: int = 5, sizes: tuple[int, ...] = (256, 128, 64)):

@@ -13,6 +13,7 @@ import joblib
 import pandas as pd
 
 from robustmer import papers
+from robustmer.corpora import about
 from robustmer.evaluate import cross_validate
 from robustmer.papers.nmer import (
     NOISES,
@@ -24,7 +25,7 @@ from robustmer.papers.nmer import (
     recipes,
 )
 from robustmer.results import ledger, published, read
-from robustmer.statistics import cells, plus_minus, printed, summarise, tabulate
+from robustmer.statistics import cells, losing, plus_minus, printed, tabulate
 
 COUNTERPART = {"RAVDESS-AV": "IEMOCAP", "synthetic": "IEMOCAP", "CMU-MOSI": "CMU-MOSEI",
                "IEMOCAP": "IEMOCAP", "CMU-MOSEI": "CMU-MOSEI"}
@@ -56,6 +57,11 @@ class Block:
     def counterpart(self) -> str:
         """The paper's corpus that stands beside it."""
         return COUNTERPART[self.dataset]
+
+    @property
+    def chance(self) -> float:
+        """UA of guessing."""
+        return 1 / about(self.dataset).classes
 
     @property
     def unit(self) -> str:
@@ -144,14 +150,14 @@ def systems_by_level(
     rows: pd.DataFrame, chosen: pd.DataFrame, table: int, noise: str, metric: str, systems: Sequence[str]
 ) -> pd.DataFrame:
     chosen = chosen[(chosen["noise"] == noise) & (chosen["metric"] == metric) & chosen["system"].isin(systems)]
-    # The majority class answers the same under every condition, so it is measured once, on clean data.
-    same = rows[(rows["system"] == "majority class") & (rows["metric"] == metric)]
     levels = sorted(set(chosen["snr_db"]), key=float, reverse=True)
-    chosen = pd.concat([chosen, *(same.assign(noise=noise, snr_db=level) for level in levels)])
+    # The majority class answers the same under every condition and from every seed, so it is measured on clean data.
+    same = pd.DataFrame({"system": "majority class", "snr_db": levels, "cell": majority(rows, metric)})
+    ours = pd.concat([same, cells(chosen, ["system", "snr_db"], below=BAR)])
     paper = published("nmer", table)
     paper = paper[(paper["dataset"] == counterpart(rows)) & (paper["noise"] == noise) & (paper["metric"] == metric)]
     return tabulate(
-        {"paper": by_level(printed(paper)), "ours": by_level(cells(chosen, ["system", "snr_db"], below=BAR))},
+        {"paper": by_level(printed(paper)), "ours": by_level(ours)},
         "system", "snr_db", systems, level_names([*levels, *paper["snr_db"]]),
     )  # fmt: skip
 
@@ -174,7 +180,7 @@ def table_3(rows: pd.DataFrame, noise: str, metric: str, system: str = "NMER") -
     return tabulate(
         {"paper": by_level(printed(paper)), "ours": by_level(ours[ours["system"] == system])},
         "snr_db", "condition", level_names([*ours["snr_db"], *paper["snr_db"]]), [*incomplete_headers(dataset), "avg"],
-    )  # fmt: skip
+    ).rename_axis("SNR")  # fmt: skip
 
 
 def table_4(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -196,7 +202,7 @@ def table_4(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     letters = [h for h in incomplete_headers(rows["dataset"].iloc[0]) if "," not in h]
     ours = {name: cells(part, ["place", "letter"]) for name, part in sources.items() if len(part)}
     return tabulate({"paper": paper.rename(columns={"modality": "letter"}), **ours}, "place", "letter",
-                    ["clean", *levels], letters)
+                    ["clean", *levels], letters).rename_axis("SNR")
 
 
 def alone(rows: pd.DataFrame) -> pd.DataFrame:
@@ -258,9 +264,9 @@ def differences_in_words(found: pd.DataFrame) -> str:
 def losers(rows: pd.DataFrame, metric: str = "UA", systems: Sequence[str] = SYSTEMS[3:]) -> str:
     """Which systems are below noisy logistic regression in Table 2's averages, and at how many noises and levels."""
     chosen = averaged(incomplete_rows(rows))
-    means = summarise(chosen[chosen["metric"] == metric], ["system", "noise", "snr_db"])
-    wide = means.pivot(index=["noise", "snr_db"], columns="system", values="mean")
-    counts = [(s, int((wide[s] < wide[BAR]).sum()), int(wide[s].notna().sum())) for s in systems if s in wide]
-    said = [f"{name} at {below} of {places}" for name, below, places in counts if below]
+    chosen = chosen[(chosen["metric"] == metric) & chosen["system"].isin([*systems, BAR])]
+    places = chosen.groupby("system")[["noise", "snr_db"]].apply(lambda part: len(part.drop_duplicates()))
+    behind = [system for system, *_ in losing(chosen, ["system", "noise", "snr_db"], BAR)]
+    said = [f"{s} at {behind.count(s)} of {places[s]}" for s in systems if s in behind]
     return f"Below logistic regression trained with noise ({metric}): {', '.join(said)}." if said else \
         f"No system is below logistic regression trained with noise ({metric})."

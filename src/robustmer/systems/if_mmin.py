@@ -21,7 +21,8 @@ class IFMMIN(System):
 
     Sizes are those of the authors' code: 3,782,852 parameters beside the frozen teacher. Its weights are 1 for
     classification and imagination and 100 for invariance (the script names an option that does not exist; 100 is what
-    it meant). Of the code's two versions of the cascade this is the first, which is also MMIN's.
+    it meant). The code's two versions add up the cascade in different ways; here it is MMIN's, and the guide is added
+    to what a block reads.
     """
 
     def __init__(
