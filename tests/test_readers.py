@@ -224,6 +224,8 @@ MMIN_DAMAGE = {
     "numbers for names": (lambda root: np.save(root / "target/1/trn_int2name.npy", np.arange(3)), ("names of utter",)),
     "empty": (lambda root: change(root, "4/tst_label.npy", lambda a: a[:0]), ("4/tst_label.npy", "no rows")),
     "label": (lambda root: np.save(root / "target/1/tst_label.npy", np.array([0, 4, 1])), ("is 4", "0 to 3", "happy")),
+    "no names": (lambda root: change(root, "1/trn_int2name.npy", lambda a: a.reshape(len(a), -1)[:, :0]),
+                 ("1/trn_int2name.npy", ", 0)", "names of utterances")),
     "six classes": (lambda root: np.save(root / "target/1/tst_label.npy", np.eye(6)[:3]), ("shape (3, 6)", "(N, 4)")),
     "no class": (lambda root: np.save(root / "target/1/tst_label.npy", np.zeros((3, 4))), ("not one-hot in row 0",)),
     "labels differ": (lambda root: change(root, "5/tst_label.npy", lambda a: np.roll(a, 1, axis=0)),
@@ -393,6 +395,48 @@ def test_a_file_that_is_no_pickle_or_is_cut_short_is_told(tmp_path):
     assert said(corpora.check("mosi_multibench", path), "type 'M8'")
 
 
+def nested(levels):
+    array = np.ones(1)
+    for _ in range(levels):
+        array, inner = np.empty(1, object), array
+        array[0] = inner
+    return array
+
+
+DEEP = b")" + b"\x85" * 200_000  # a tuple in a tuple in a tuple ...
+HOSTILE = {
+    "deep key": (b"\x80\x04}" + DEEP + b"K\x01s.", "has a tuple as a key"),
+    "deep keys": (b"\x80\x04}(" + DEEP + b"K\x01u.", "has a tuple as a key"),
+    "deep set": (b"\x80\x04\x8f(" + DEEP + b"\x90.", "has a tuple as a key"),
+    "deep frozenset": (b"\x80\x04(" + DEEP + b"\x91.", "has a tuple as a key"),
+    "set by name": (b"\x80\x02c__builtin__\nset\n]" + DEEP + b"a\x85R.", "has a tuple as a key"),
+    "frozenset by name": (b"\x80\x02c__builtin__\nfrozenset\n]" + DEEP + b"a\x85R.", "has a tuple as a key"),
+    "dict by name": (b"\x80\x02c__builtin__\ndict\n]" + DEEP + b"K\x01\x86a\x85R.", "has a tuple as a key"),
+    "ordered by name": (b"\x80\x02ccollections\nOrderedDict\n]" + DEEP + b"K\x01\x86a\x85R.", "has a tuple as a key"),
+    "far memo": (b"\x80\x02]r\xff\xff\xff\x7f.", None),
+    "no state": (b"\x80\x02]cnumpy.core.multiarray\n_reconstruct\n)Ra.", "an array without content"),
+    "arrays in arrays": (pickle.dumps(nested(20), 2), "arrays within arrays within arrays"),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_pickle_does_not_end_the_interpreter(what, tmp_path):
+    content, sentence = HOSTILE[what]
+    path = tmp_path / "mosi.pkl"
+    path.write_bytes(content)
+    if sentence is None:
+        assert pickles.read(path) == []
+    else:
+        with pytest.raises(CorpusError, match=sentence):
+            pickles.read(path)
+    assert len(corpora.check("mosi_multibench", path)) == 1
+
+
+def test_an_array_may_hold_arrays(tmp_path):
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps(nested(1)))
+    assert pickles.array(pickles.read(tmp_path / "x.pkl"))[0].tolist() == [1]
+
+
 # MultiBench, MMSA
 
 
@@ -553,6 +597,13 @@ def assign(part, key, make):
     return lambda content: content[part].__setitem__(key, make(content[part].get(key)))
 
 
+def deep(levels):
+    value = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 MULTIBENCH_DAMAGE = {
     "no part": (lambda c: c.pop("valid"), ("has no part 'valid'", "train, test")),
     "a list for a part": (lambda c: c.__setitem__("test", [1]), ("part 'test'", "is a list")),
@@ -572,6 +623,16 @@ MULTIBENCH_DAMAGE = {
     "divided": (assign("test", "id", lambda a: np.where(a == "test_0", "train_2", a)),
                 ("video 'train_2'", "is in train and in test", "belongs to one part")),
     "silent": (assign("valid", "text", lambda a: a * 0), ("the valid part", "no utterance with words")),
+    "one part": (lambda c: c.update(test=c["valid"]), ("parts 'valid' and 'test'", "are the same data")),
+    "one array": (lambda c: c["test"].update(audio=c["train"]["audio"]), ("parts 'train' and 'test'", "the same data")),
+    "label of no row": (assign("train", "labels", lambda a: np.array(1.0)), ("labels of train", "shape ()")),
+    "endless label": (assign("train", "labels", lambda a: [10**400] * 8), ("labels of train", "one sentiment")),
+    "id of no row": (assign("test", "id", lambda a: np.array("a")), ("id of test", "shape is ()", "(N,) or (N, 3)")),
+    "id of no column": (assign("test", "id", lambda a: a[:, :0]), ("id of test", "shape is (5, 0)")),
+    "deep id": (assign("test", "id", lambda a: [deep(200)] * 5), ("id of test", "a list is no name")),
+    "endless id": (assign("test", "id", lambda a: [10**5000 + i for i in range(5)]), ("id of test", "cannot be read")),
+    "bert of text": (assign("train", "text_bert", lambda a: np.full((8, 3, 6), "a")), ("text_bert of train", "<U1")),
+    "bert of None": (assign("train", "text_bert", lambda a: np.full((8, 3, 6), None)), ("text_bert", "object")),
 }
 
 
@@ -733,6 +794,8 @@ SDK_DAMAGE = {
     "two files": (lambda f: (f / "CMU_MOSEI_Facet_41.csd").write_bytes(b""), ("2 files for visual", "visual=...")),
     "cut": (lambda f: (f / WORDS).write_bytes((f / WORDS).read_bytes()[:9000]), (WORDS, "is no HDF5 file, or it")),
     "no group": (in_csd(WORDS, swap("glove_vectors/data", None)), (WORDS, "0 groups with 'data'")),
+    "dangling": (in_csd(WORDS, swap("glove_vectors", h5py.SoftLink("/nowhere"))), (WORDS, "0 groups with 'data'")),
+    "dangling data": (in_csd(WORDS, swap("glove_vectors/data", h5py.SoftLink("/nowhere"))), (WORDS, "0 groups with")),
     "no intervals": (in_csd(WORDS, swap("glove_vectors/data/-video_2/intervals", None)), ("'-video_2' cannot be",)),
     "intervals": (in_csd(WORDS, swap("glove_vectors/data/-video_2/intervals", np.ones((3, 2)))),
                   ("'-video_2' has features (10, 300)", "intervals (3, 2)")),

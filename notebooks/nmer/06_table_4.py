@@ -120,6 +120,9 @@ table(lost, "tbl-nmer-4-lost", "WA points lost from clean data to the mildest no
 most = []
 for (title, trained), part in lost.groupby(["corpus", "trained"], sort=False):
     part = part.sort_values("lost", ascending=False)
+    if part["lost"].iloc[0] <= 0:
+        most.append(f"- {title}, trained {trained}: none loses")
+        continue
     apart = len(part) > 1 and part["low"].iloc[0] > part["high"].iloc[1]
     most.append(f"- {title}, trained {trained}: **{part['modality'].iloc[0]}** ({part['lost'].iloc[0]:.1f}"
                 + (", its interval above the next one's)" if apart else ", not told apart from the next by its interval)"))

@@ -42,7 +42,7 @@ from robustmer.corpora import CORPORA, find
 from robustmer.display import run_card, table, theme
 from robustmer.evaluate import cross_validate
 from robustmer.noise import kind_power
-from robustmer.papers import nmer
+from robustmer.papers import is_own, nmer
 from robustmer.results import ledger, read
 from robustmer.statistics import average_over_conditions, paired, plus_minus, summarise
 
@@ -62,7 +62,8 @@ impulse_db = 10 * math.log10(kind_power(nmer.NOISES["impulse"]))
 recipes = nmer.recipes(profile, [corpus], tables=["transfer", "old ways"])
 start = time.perf_counter()
 jobs = joblib.cpu_count() if device == "cpu" else 1
-rows = cross_validate(recipes, "nmer", profile, jobs, device, progress=False)
+own = is_own("nmer", profile, recipes)
+rows = cross_validate(recipes, "nmer", profile, jobs, device, progress=False, own=own)
 seconds = time.perf_counter() - start
 
 # %% tags=["hide-input"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -77,7 +78,8 @@ def do_run(args: argparse.Namespace) -> int:
         from robustmer.papers import find
 
         paper, profile, recipe = find(what)
-        rows = cross_validate([recipe], paper, profile, jobs=1, device=args.device or "cpu", progress=True, again=True)
+        rows = cross_validate([recipe], paper, profile, jobs=1, device=args.device or "cpu", progress=True,
+                              again=True, own=True)
         print(rows.to_string(index=False))
         print(compare_with_stored(rows, paper, profile))
         return 0
@@ -95,7 +97,7 @@ def do_run(args: argparse.Namespace) -> int:
     profile = args.profile or "quick"
     recipes = PAPERS[what].recipes(profile, args.corpus or here(PAPERS[what].PROFILES[profile].seeds))
     rows = cross_validate(recipes, what, profile, jobs=positive(args.jobs or 1), device=args.device or "cpu",
-                          progress=True)
+                          progress=True, own=True)
     from robustmer.results import ledger
 
     print(f"{what}, profile {profile}: {len(recipes)} recipes, {len(rows)} rows in {ledger(what, profile)}")
@@ -182,10 +184,13 @@ def do_results(args: argparse.Namespace) -> int:
     if args.where:
         for text in args.where:
             column, _, value = text.partition("=")
-            if column not in rows or "=" not in text:
-                raise ValueError(f"--where {text}: give COLUMN=VALUE, where the columns are {', '.join(rows.columns)}")
+            if "=" not in text:
+                raise ValueError(f"--where {text}: give COLUMN=VALUE, e.g. system=NMER")
+            if column not in rows:
+                raise ValueError(f"--where {text}: no column {column!r}; there are {', '.join(rows.columns)}")
             if value not in (there := set(rows[column].astype(str))):
-                raise ValueError(f"--where {text}: no such row is left; {column} has {', '.join(sorted(there)[:30])}")
+                known = ", ".join(map(repr, sorted(there)[:30]))
+                raise ValueError(f"--where {text}: no such row is left; {column} has {known}")
             rows = rows[rows[column].astype(str) == value]
         print(rows[["dataset", "system", "train", "noise", "snr_db", "condition", "metric", "value", "fold", "seed",
                     "key", "commit"]].to_string(index=False))
@@ -207,6 +212,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
         return args.do(args)
+    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, LookupError, ArithmeticError, OSError) as error:  # CorpusError is a ValueError
         message = error.args[0] if type(error) is KeyError and error.args else error
         print(f"robustmer: {' '.join(str(message).split())}", file=sys.stderr)

@@ -36,6 +36,7 @@ def evaluate(system: System, test: Batch, conditions: Sequence[Condition]) -> li
     for condition in conditions:
         noise = stream(test.name, condition)  # drawn on the CPU, so that the device does not change the noise
         seen = corrupt(recorded, condition, noise).to(test.device)
+        seen = seen.replace(label=torch.full_like(seen.label, -1))  # a system that reads the answer is not to have it
         guess = system.predict(seen).argmax(1)
         about = describe_noise(condition, test)
         rows += [
@@ -69,7 +70,7 @@ def cross_validate(
     device: str = "cpu",
     progress: bool = True,
     again: bool = False,
-    own: bool = True,
+    own: bool = False,
 ) -> pd.DataFrame:
     """Run what the ledger lacks of these recipes and return all their rows.
 
@@ -78,8 +79,9 @@ def cross_validate(
     `jobs` trainings run side by side; several runs on one ledger divide what is left among them. Rows measured on
     other data than the corpus now holds do not count as done.
 
-    The committed ledger takes rows of profile paper from a clean commit only, and of the paper's `own` recipes: a key
-    that `papers.find` does not know could not be run again by others. Other rows are kept beside the built book.
+    The committed ledger takes rows of profile paper from a clean commit only, and of the paper's `own` recipes
+    (`papers.is_own`): a key that `papers.find` does not know could not be run again by others. Other rows are kept
+    beside the built book.
     """
     check_device(device)
     recipes = list({r.key: r for r in recipes}.values())

@@ -66,6 +66,13 @@ def evaluation_is_deterministic(system, dims, longest):
     assert torch.equal(made(batch), made(batch))
 
 
+def a_prediction_does_not_see_the_answer(system, dims, longest):
+    """Neither label nor speaker of a row changes its logits."""
+    made, batch = make(system, dims).eval(), small_batch(dims, longest)
+    other = batch.replace(label=(batch.label + 1) % len(CLASSES), speaker=batch.speaker[::-1].copy())
+    assert torch.equal(made(batch), made(other)), "the logits depend on the label or the speaker"
+
+
 def an_absent_modality_changes_nothing(system, dims, longest):
     """Whatever stands where a modality is absent, the logits are the same to the last bit."""
     made, batch = make(system, dims).eval(), small_batch(dims, longest)
@@ -151,6 +158,7 @@ LAWS: list[Callable[[type[System], dict[str, int], int], None]] = [
     a_row_does_not_see_its_neighbours,
     padding_does_not_change_a_prediction,
     evaluation_is_deterministic,
+    a_prediction_does_not_see_the_answer,
     an_absent_modality_changes_nothing,
     an_absent_modality_teaches_nothing,
     each_stage_trains_its_own_parameters_and_no_others,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from robustmer.conditions import Condition
 from robustmer.corpora import CORPORA, find
 from robustmer.noise import NoiseScheduler, kind_name
-from robustmer.source import source_hash
+from robustmer.source import digest, source_hash
 from robustmer.systems import SYSTEMS, System
 from robustmer.train import Budget
 
@@ -117,19 +117,18 @@ def describe_conditions(conditions: tuple[Condition, ...]) -> dict:
 
 
 def describe_scheduler(scheduler: NoiseScheduler) -> str:
-    """The scheduler in words. A user's kind is named with a hash of its source and of the values that it captured, so
+    """The scheduler in words. A user's kind is named with a hash of its source and of what that names (`digest`), so
     that an edit is another key; raises ValueError for a kind whose source cannot be found."""
     text, kind = str(scheduler), scheduler.kind
     if type(kind).__module__ != NoiseScheduler.__module__:  # not one of the library's, whose repr says it all
         try:
             if not inspect.isfunction(kind) and not dataclasses.is_dataclass(kind):
-                raise TypeError(f"a {type(kind).__name__} does not show what it holds")
-            source = inspect.getsource(kind if inspect.isfunction(kind) else type(kind))
-        except (TypeError, OSError) as error:
+                raise ValueError(f"a {type(kind).__name__} may be another tomorrow")
+            source = digest(kind, (kind if inspect.isfunction(kind) else type(kind)).__module__)
+        except ValueError as error:
             raise ValueError(
                 f"the source of the noise {kind_name(kind)!r} cannot be found, so a recipe cannot name it; give a "
                 "function or a frozen dataclass that is defined in a file or notebook cell"
             ) from error
-        captured = dict(inspect.getclosurevars(kind).nonlocals) if inspect.isfunction(kind) else {}
-        text += " source " + hashlib.sha256((source + repr(sorted(captured.items()))).encode()).hexdigest()[:10]
+        text += f" source {source}"
     return text + (f" tolerance {scheduler.tolerance_db}" if scheduler.tolerance_db != 1.0 else "")

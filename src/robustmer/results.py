@@ -59,9 +59,15 @@ def ledger(paper: str, profile: str = "paper") -> Path:
 
     Rows of the small profiles are cheap, so they are kept for one state of the library only: an edit begins a new file.
     """
+    if profile not in LEDGERS:
+        raise ValueError(f"no profile {profile!r}; there are {', '.join(LEDGERS[:-1])}")
     if profile == "paper":
         return RESULTS / "measured" / f"{paper}.csv"
     return ROOT / "book" / "executed" / "ledger" / f"{profile}-{library_hash()}" / f"{paper}.csv"
+
+
+LEDGERS = ("smoke", "quick", "paper", "unpublished")
+"""The profiles, and what is computed in profile paper and may not stand in `results/measured`."""
 
 
 @lru_cache

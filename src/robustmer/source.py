@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copyreg
 import dis
 import functools
 import hashlib
 import inspect
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+
+import numpy as np
+import torch
 
 from robustmer.systems import System
 
@@ -21,23 +25,41 @@ def source_hash(system: type[System]) -> str:
     Raises ValueError where a source cannot be found.
     """
     try:
-        text = json.dumps(list(sources(system, system.__module__, set())))
-    except (TypeError, OSError) as error:
+        return digest(system, system.__module__)
+    except ValueError as error:
         raise ValueError(
             f"the source of the system {system.__name__!r} cannot be found ({error}), so a recipe cannot name it; "
             "define the system, and what it uses, in a file or in cells of a notebook"
         ) from error
+
+
+def digest(thing: object, home: str) -> str:
+    """The hash of a thing that is defined in the module `home`; ValueError where a source cannot be found."""
+    try:
+        text = json.dumps(list(sources(thing, home, {})))
+    except (TypeError, OSError, RuntimeError) as error:
+        raise ValueError(str(error)) from error
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
-def sources(thing: object, home: str, seen: set[int]) -> Iterator[str]:
-    """The texts that decide what a thing does, as far as somebody may edit them between two runs."""
+def sources(thing: object, home: str, seen: dict[int, tuple[int, object]]) -> Iterator[str]:
+    """The texts that decide what a thing does, as far as somebody may edit them between two runs.
+
+    `seen` numbers the things by id, and holds them, so that no other one gets the id.
+    """
     if isinstance(thing, classmethod | staticmethod | functools.cached_property | property):
         thing = getattr(thing, "fget", None) or getattr(thing, "func", None) or thing.__func__
-    if id(thing) in seen or is_generated(thing):
+    if is_generated(thing):
         return
-    if isinstance(thing, type | FunctionType | BuiltinFunctionType | ModuleType):
-        seen.add(id(thing))
+    if type(thing) in ATOMS:
+        yield repr(thing)
+        return
+    if id(thing) in seen:
+        yield f"again {seen[id(thing)][0]}"
+        return
+    if type(thing) not in (tuple, frozenset):  # of equal ones Python may make one
+        seen[id(thing)] = len(seen), thing
+    if isinstance(thing, type | FunctionType | ModuleType) or is_named(thing):
         where = module_of(thing)
         if where != home and is_installed(where):
             yield getattr(thing, "__qualname__", where)
@@ -49,18 +71,61 @@ def sources(thing: object, home: str, seen: set[int]) -> Iterator[str]:
         else:
             yield inspect.getsource(getattr(thing, "__code__", thing))
             if isinstance(thing, FunctionType):
-                yield repr((thing.__defaults__, thing.__kwdefaults__))
+                own = {name: part for name, part in vars(thing).items() if name != "__wrapped__"}
+                yield from sources((thing.__defaults__, thing.__kwdefaults__, own), home, seen)
                 for name, part in named_in(thing):
                     yield name
                     yield from sources(part, home, seen)
-    elif not hasattr(thing, "__wrapped__"):
-        yield repr(thing)
+    else:
+        parts = parts_of(thing)
+        if isinstance(thing, set | frozenset):  # they come in any order
+            parts = sorted(json.dumps(list(sources(part, home, dict(seen)))) for part in thing)
+        yield f"{type(thing).__qualname__} of {len(parts)}"
+        for part in parts:
+            yield from sources(part, home, seen)
     if hasattr(thing, "__wrapped__"):
         yield from sources(thing.__wrapped__, home, seen)
 
 
+def parts_of(thing: object) -> Sequence[object]:
+    """What a value consists of: its items, the hash of its numbers, or what `pickle` would store of it.
+
+    Raises TypeError where it shows nothing but its place in memory.
+    """
+    if type(thing) in (list, tuple):
+        return thing
+    if type(thing) is dict:
+        return [part for item in thing.items() for part in item]
+    if isinstance(thing, torch.Tensor):
+        flat = thing.detach().cpu().flatten().contiguous().view(torch.uint8)
+        return [str(thing.dtype), tuple(thing.shape), hashlib.sha256(flat.numpy()).hexdigest()]
+    if isinstance(thing, np.ndarray):
+        items = thing.tolist() if thing.dtype.hasobject else hashlib.sha256(thing.tobytes()).hexdigest()
+        return [str(thing.dtype), thing.shape, items]
+    try:
+        reduce = copyreg.dispatch_table.get(type(thing))
+        stored = reduce(thing) if reduce else thing.__reduce_ex__(4)
+    except Exception as error:  # what cannot be stored says so in many ways
+        if " at 0x" in repr(thing):
+            raise TypeError(f"a {type(thing).__name__} does not show what it holds") from error
+        return [repr(thing)]
+    if isinstance(stored, str):
+        return [stored]
+    make, values, state, *items = (*stored, None, None, None)[:5]
+    if isinstance(thing, torch.nn.Module) and isinstance(state, dict):
+        state = {name: part for name, part in state.items() if name not in OF_TORCH}
+    return [make, values, state, *(list(some or ()) for some in items)]
+
+
+ATOMS = (str, bytes, int, float, complex, bool, range, slice, type(None), type(...), type(NotImplemented))
+"""Types whose repr says all."""
+
+OF_TORCH = vars(torch.nn.Module()).keys() - {"_parameters", "_buffers", "_modules"}
+"""What torch notes in a module, and decides nothing that it computes."""
+
 ADDED = {"__module__", "__doc__", "__dict__", "__weakref__", "__firstlineno__", "__static_attributes__", "__slots__",
-         "__annotate_func__", "__annotations_cache__", "__dataclass_fields__", "__dataclass_params__"}
+         "__annotate_func__", "__annotations_cache__", "__dataclass_fields__", "__dataclass_params__", "_abc_impl",
+         "__abstractmethods__"}
 """What Python adds to a class by itself, or what decides nothing that it computes."""
 
 
@@ -68,6 +133,11 @@ def is_generated(thing: object) -> bool:
     """Whether it is a method that `dataclass` or `NamedTuple` wrote: the class' fields say the same."""
     unseen = isinstance(thing, FunctionType) and thing.__code__.co_filename == "<string>"
     return unseen and hasattr(object, thing.__name__)
+
+
+def is_named(thing: object) -> bool:
+    """Whether it is a function written in C, and not the method of a value."""
+    return isinstance(thing, BuiltinFunctionType) and isinstance(thing.__self__, ModuleType | type | None)
 
 
 def module_of(thing: object) -> str:

@@ -184,7 +184,7 @@ def read_array(path: Path, problems: list[str]) -> np.ndarray | None:
 
 
 def read_names(array: np.ndarray, file: str, problems: list[str]) -> list[str] | None:
-    column = array[:, 0] if array.ndim == 2 else array
+    column = array[:, 0] if array.ndim == 2 and array.shape[1] else array
     if column.ndim != 1 or column.dtype.kind not in "SU":
         problems.append(f"{file} holds {array.dtype} values of shape {array.shape}; it must hold names of utterances, "
                         "(N,) or in the first column of (N, 1)")

@@ -21,6 +21,7 @@ The file is read by `pickles.py`, which runs nothing of it.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,6 +32,7 @@ import torch
 from robustmer.batch import Batch
 from robustmer.corpora import pickles
 from robustmer.corpora.corpus import About, Corpus, CorpusError
+from robustmer.corpora.layout import describe
 from robustmer.corpora.sequences import (
     POLARITY,
     Found,
@@ -95,6 +97,7 @@ def examine(folder: Path | str | None, about: About, name: str, neutral: str, re
     if problems:
         return None, None, problems
     found: Found = {}
+    content = {part: dict(content[part]) for part in PARTS}  # arrays leave it as they are read
     sentiment = {part: read_sentiment(path.name, part, content[part], problems) for part in PARTS}
     read = {m: {part: read_sequences(path.name, part, content[part].pop(key), m, problems) for part in PARTS}
             for m, key in KEYS.items()}
@@ -104,13 +107,18 @@ def examine(folder: Path | str | None, about: About, name: str, neutral: str, re
     for part in PARTS:
         counts = {"labels": len(sentiment[part])} | {KEYS[m]: len(read[m][part]) for m in KEYS}
         stored = pickles.array(content[part].get("id"))
-        if stored is not None:
+        if stored is not None and stored.ndim:
             counts["id"] = len(stored)
         if len(set(counts.values())) > 1:
             problems.append(f"{part} of {path.name} counts different utterances: "
                             + ", ".join(f"{key} {number}" for key, number in counts.items()))
             continue
-        id[part], video[part] = read_names(part, stored, len(sentiment[part]))
+        try:
+            id[part], video[part] = read_names(part, stored, len(sentiment[part]))
+        except ValueError as error:
+            problems.append(f"id of {part} in {path.name} cannot be read ({describe(error)}); it must be text or "
+                            "numbers, (N,) or (N, 3)")
+            continue
         problems += sentiment_problems(path.name, sentiment[part], id[part])
         if sizes is not None:
             sizes[part] = len(sentiment[part])
@@ -122,7 +130,7 @@ def examine(folder: Path | str | None, about: About, name: str, neutral: str, re
         return None, None, problems
     problems += find_divided(path.name, id, video)
     label, bounds, kept = [], {m: [] for m in KEYS}, []
-    words = {part: word_mask(content[part], read["text"][part]) for part in PARTS}
+    words = {part: word_mask(path.name, part, content[part], read["text"][part], problems) for part in PARTS}
     for part in PARTS:
         number, keep = polarity(sentiment[part], neutral)
         label.append(number)
@@ -163,7 +171,7 @@ def examine(folder: Path | str | None, about: About, name: str, neutral: str, re
 
 
 def find_missing(file: str, content: object):
-    """Yield what the dictionary lacks."""
+    """Yield what the dictionary lacks, and the parts that are one."""
     if not isinstance(content, dict):
         yield f"{file} holds a {type(content).__name__}; it must be a dictionary with {', '.join(PARTS)}"
         return
@@ -176,6 +184,10 @@ def find_missing(file: str, content: object):
         for key in (*KEYS.values(), " or ".join(LABELS)):
             if not any(pickles.array(group.get(name)) is not None for name in key.split(" or ")):
                 yield f"part {part!r} of {file} has no array {key}; it has {', '.join(map(str, group)) or 'nothing'}"
+    groups = {part: content[part] for part in PARTS if isinstance(content.get(part), dict)}
+    for a, b in itertools.combinations(groups, 2):
+        if any(groups[a].get(key, a) is groups[b].get(key, b) for key in KEYS.values()):
+            yield f"parts {a!r} and {b!r} of {file} are the same data; an utterance belongs to one part"
 
 
 def read_sentiment(file: str, part: str, group: Mapping, problems: list[str]) -> np.ndarray:
@@ -185,9 +197,9 @@ def read_sentiment(file: str, part: str, group: Mapping, problems: list[str]) ->
     if values.dtype.kind == "O":
         try:
             values = np.array([float(value) for value in values.ravel().tolist()]).reshape(values.shape)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             pass
-    if values.dtype.kind not in "fiub" or values.size != len(values):
+    if values.dtype.kind not in "fiub" or not values.ndim or values.size != len(values):
         problems.append(f"{key} of {part} in {file} holds {values.dtype} values of shape {values.shape}; it must be "
                         "one sentiment an utterance, (N,) or (N, 1, 1)")
         return np.zeros(0)
@@ -212,6 +224,8 @@ def read_names(part: str, stored: np.ndarray | None, rows: int) -> tuple[np.ndar
     """
     if stored is None:
         return np.array([f"{part}/{row}" for row in range(rows)], dtype=str), np.full(rows, "?")
+    if not stored.ndim or 0 in stored.shape:
+        raise ValueError(f"its shape is {stored.shape}")
     names = pickles.texts(stored.reshape(rows, -1))
     if names.shape[1] > 1:  # video, start, end
         return np.array([f"{row[0]}[{' to '.join(row[1:])}]" for row in names], dtype=str), names[:, 0]
@@ -246,10 +260,13 @@ def find_divided(file: str, id: Mapping[str, np.ndarray], video: Mapping[str, np
     return told(found)
 
 
-def word_mask(group: Mapping, text: np.ndarray) -> np.ndarray | None:
+def word_mask(file: str, part: str, group: Mapping, text: np.ndarray, problems: list[str]) -> np.ndarray | None:
     """(N, T), which words of `text` are real, where MMSA's `text_bert` tells."""
     bert = pickles.array(group.get("text_bert"))
     if bert is None or bert.ndim != 3 or bert.shape[0] != len(text) or bert.shape[1:] != (3, text.shape[1]):
+        return None
+    if bert.dtype.kind not in "fiub":
+        problems.append(f"text_bert of {part} in {file} holds {bert.dtype} values; it must hold numbers")
         return None
     return bert[:, 1] > 0
 

@@ -36,16 +36,54 @@ def read(path: Path) -> object:
                           ) from None
 
 
-class Reader(pickle.Unpickler):
+class Reader(pickle._Unpickler):
+    """The reader written in Python: of the two that Python has, the one that can be asked what it is about to do."""
+
+    dispatch = dict(pickle._Unpickler.dispatch)
+
     def __init__(self, file, encoding: str):
         super().__init__(file, encoding=encoding)
-        self.known = stand_ins()
+        self.arrays: list[Array] = []
+        self.known = stand_ins(self.arrays)
+
+    def load(self) -> object:
+        content = super().load()
+        if not all(hasattr(stored, "value") for stored in self.arrays):
+            raise ValueError("an array without content")
+        return content
 
     def find_class(self, module: str, name: str):
         if (module, name) not in self.known:
             raise CorpusError(f"asks for {module}.{name}, which is refused: only numpy arrays and built-in containers "
                               "are read, because anything else can run code; store plain arrays")
         return self.known[module, name]
+
+    def load_setitem(self):
+        hashable(self.stack[-2:-1])
+        super().load_setitem()
+
+    def load_setitems(self):
+        hashable(self.stack[::2])
+        super().load_setitems()
+
+    def load_additems(self):
+        hashable(self.stack)
+        super().load_additems()
+
+    def load_frozenset(self):
+        hashable(self.stack)
+        super().load_frozenset()
+
+    dispatch |= {pickle.SETITEM[0]: load_setitem, pickle.SETITEMS[0]: load_setitems,
+                 pickle.ADDITEMS[0]: load_additems, pickle.FROZENSET[0]: load_frozenset}
+
+
+def hashable(keys: list) -> list:
+    """The keys, all text or numbers: Python hashes tuples in tuples without a limit, until the interpreter dies."""
+    for key in keys:
+        if key is not None and not np.isscalar(key):
+            raise CorpusError(f"has a {type(key).__name__} as a key; keys must be text or numbers")
+    return keys
 
 
 class Array:
@@ -54,8 +92,9 @@ class Array:
     value: np.ndarray
 
 
-def stand_ins() -> dict[tuple[str, str], object]:
-    """By module and name. Made anew for each file: a pickle can set attributes of what it is given."""
+def stand_ins(arrays: list[Array]) -> dict[tuple[str, str], object]:
+    """By module and name. Made anew for each file: a pickle can set attributes of what it is given. Every array that
+    they make is added to `arrays`."""
 
     class Kind:
         """A dtype: the code at once, the order of bytes later."""
@@ -74,6 +113,10 @@ def stand_ins() -> dict[tuple[str, str], object]:
             return np.dtype(self.code).newbyteorder(self.order if self.order in "<>" else "=")
 
     class Stored(Array):
+        def __new__(cls, *_):
+            arrays.append(super().__new__(cls))
+            return arrays[-1]
+
         def __setstate__(self, state):
             shape, kind, by_columns, data = state[-4:]
             dtype = kind.dtype()
@@ -103,13 +146,17 @@ def stand_ins() -> dict[tuple[str, str], object]:
 
     known: dict[tuple[str, str], object] = {
         ("numpy", "ndarray"): Stored, ("numpy", "dtype"): Kind, ("_codecs", "encode"): encode,
-        ("collections", "OrderedDict"): OrderedDict,
+        ("collections", "OrderedDict"): lambda pairs=(): OrderedDict((hashable([key])[0], item) for key, item in pairs),
     }
     for core in ("numpy.core", "numpy._core"):
         known |= {(f"{core}.multiarray", "_reconstruct"): reconstruct, (f"{core}.multiarray", "scalar"): scalar,
                   (f"{core}.numeric", "_frombuffer"): from_buffer}
-    for kind in (bytes, bytearray, dict, frozenset, list, set, tuple):
-        known["builtins", kind.__name__] = known["__builtin__", kind.__name__] = kind
+    plain = {kind.__name__: kind for kind in (bytes, bytearray, list, tuple)} | {
+        "dict": lambda pairs=(): {hashable([key])[0]: item for key, item in pairs},
+        "set": lambda items=(): set(hashable(items)), "frozenset": lambda items=(): frozenset(hashable(items)),
+    }
+    for name, kind in plain.items():
+        known["builtins", name] = known["__builtin__", name] = kind
     return known
 
 
@@ -125,14 +172,21 @@ def array(value: object) -> np.ndarray | None:
 
 
 def objects(items) -> np.ndarray:
-    """One object a place, whatever the objects are."""
+    """One object a place, whatever the objects are; arrays within arrays, but no third one within these."""
     values = np.empty(len(items), dtype=object)
     for place, item in enumerate(items):
-        values[place] = item.value if isinstance(item, Array) else item
+        if isinstance(item, Array):
+            item = item.value
+            if item.dtype.kind == "O" and any(isinstance(inner, np.ndarray) for inner in item.flat):
+                raise CorpusError("holds arrays within arrays within arrays, which are not read; store plain arrays")
+        values[place] = item
     return values
 
 
 def texts(values: np.ndarray) -> np.ndarray:
-    """Names as text, whatever they were stored as: bytes, text, objects, numbers."""
+    """Names as text, whatever they were stored as: bytes, text, objects, numbers. Raises ValueError for others."""
+    for item in values.flat:
+        if item is not None and not np.isscalar(item):
+            raise ValueError(f"a {type(item).__name__} is no name")
     flat = [item.decode("latin1") if isinstance(item, bytes) else str(item) for item in values.ravel().tolist()]
     return np.array(flat, dtype=str).reshape(values.shape)

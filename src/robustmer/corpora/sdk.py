@@ -158,9 +158,9 @@ def choose(root: Path, text: str, modality: str, problems: list[str]) -> Path | 
 
 def read_group(file, name: str, problems: list[str]):
     """The group of videos: `data` below the only root."""
-    roots = [key for key in file if hasattr(file[key], "keys") and "data" in file[key]]
-    if len(roots) == 1 and hasattr(file[roots[0]]["data"], "keys"):
-        return file[roots[0]]["data"]
+    roots = [group for group in map(file.get, file) if hasattr(group, "keys") and group.get("data") is not None]
+    if len(roots) == 1 and hasattr(roots[0]["data"], "keys"):
+        return roots[0]["data"]
     problems.append(f"{name} has {len(roots)} groups with 'data' ({', '.join(file) or 'it is empty'}); a .csd has "
                     "one: <name>/data/<video>/features and intervals")
     return None
