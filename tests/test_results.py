@@ -1,5 +1,6 @@
 """The ledger loses nothing; published and measured numbers are one form; a stored key is not computed twice."""
 
+import collections
 import functools
 import hashlib
 import json
@@ -8,6 +9,7 @@ import math
 import multiprocessing
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -216,6 +218,21 @@ def test_what_a_noise_function_captured_is_in_the_key():
         recipe(test=(everything(MODALITIES, NoiseScheduler(functools.partial(louder(1)), steps=5)),)).key  # noqa: B018
 
 
+@pytest.mark.parametrize("before, after", [
+    ("LEVEL = 2", "LEVEL = 3"), ("return LEVEL", "return 2 * LEVEL"), ("scale=1", "scale=4"), ("power = 1", "power = 9")
+])  # fmt: skip
+@pytest.mark.parametrize("name", ["hum", "whistle"])
+def test_what_a_noise_names_is_in_the_key(name, before, after):
+    text = "import dataclasses\nLEVEL = 2\ndef level(scale=1):\n    return LEVEL * scale\n"
+    text += "def hum(shape, generator):\n    return level() * torch.ones(shape)\nhum.power = 1\n"
+    text += "@dataclasses.dataclass(frozen=True)\nclass Whistle:\n    power = 1\n"
+    text += "    def __call__(self, shape, generator):\n        return level() * torch.ones(shape)\n"
+    text += "whistle = Whistle()\n"
+    kinds = [of_reader(t, name) for t in (text, text, text.replace(before, after))]
+    keys_of = [recipe(test=(everything(MODALITIES, NoiseScheduler(kind, steps=5)),)).key for kind in kinds]
+    assert keys_of[0] == keys_of[1] != keys_of[2]
+
+
 def of_reader(text: str, name: str = "Mine", **names) -> type:
     """A class as a notebook defines it: its text is where tracebacks look for it, and in no file."""
     place = f"<cell {hashlib.sha256(text.encode()).hexdigest()}>"
@@ -254,6 +271,78 @@ def test_an_edited_system_of_a_reader_is_another_key(before, after):
         assert recipe(system=edited).key != recipe(system=first).key
     else:
         assert source_hash(edited) != source_hash(first)
+
+
+HELD = {
+    "partial": ("functools.partial(add, 1)", "functools.partial(add, 2)"),
+    "function of a partial": ("functools.partial(add, 1)", "functools.partial(sub, 1)"),
+    "keyword of a partial": ("functools.partial(add, y=1)", "functools.partial(add, y=2)"),
+    "callable": ("Adder(1)", "Adder(2)"),
+    "class of a callable": ("Adder(1)", "Doubler(1)"),
+    "bound method": ("Adder(1).__call__", "Adder(2).__call__"),
+    "bound method in C": ("{1: 2}.get", "{1: 3}.get"),
+    "dict of functions": ("{'f': lambda x: x + 1}", "{'f': lambda x: x + 2}"),
+    "order": ("[add, sub, add]", "[add, sub, sub]"),
+    "nested lists": ("[[1], 2]", "[[1, 2]]"),
+    "set": ("{'a', 'b', 'c', 'd', 'e'}", "{'a', 'b', 'c', 'd', 'f'}"),
+    "default": ("lambda x, f=lambda y: y + 1: f(x)", "lambda x, f=lambda y: y + 2: f(x)"),
+    "tensor": ("torch.arange(5000)", "torch.arange(5000).index_fill(0, torch.tensor(2500), 0)"),
+    "shape of a tensor": ("torch.zeros(4, 2)", "torch.zeros(2, 4)"),
+    "type of a tensor": ("torch.zeros(4)", "torch.zeros(4, dtype=torch.int32)"),
+    "half of a tensor": ("torch.arange(9, dtype=torch.bfloat16)[::2]", "torch.arange(9, dtype=torch.bfloat16)[1::2]"),
+    "one number": ("torch.tensor(1.0)", "torch.tensor(2.0)"),
+    "array": ("np.arange(5000)", "np.r_[:2500, 0, 2501:5000]"),
+    "array of objects": ("np.array([add, 1])", "np.array([sub, 1])"),
+    "weights": ("torch.nn.Linear(2, 2).requires_grad_(False).apply(fill)",
+                "torch.nn.Linear(2, 2).requires_grad_(False)._apply(lambda x: x.fill_(2))"),
+    "option of a module": ("torch.nn.Dropout(0.1)", "torch.nn.Dropout(0.2)"),
+    "recurrent": ("torch.nn.GRU(1, 1).apply(fill)", "torch.nn.GRU(1, 1, bidirectional=True).apply(fill)"),
+    "module that no pickle takes": ("weight_norm(torch.nn.Linear(2, 2).apply(fill))",
+                                    "weight_norm(torch.nn.Linear(2, 2).apply(fill), dim=1)"),
+    "its weights": ("weight_norm(torch.nn.Linear(2, 2).apply(fill))",
+                    "weight_norm(torch.nn.Linear(2, 2).apply(fill)).apply(fill)"),
+    "deque": ("collections.deque([1])", "collections.deque([2])"),
+    "counts": ("collections.Counter('a')", "collections.Counter('b')"),
+    "itself": ("[HELD_BY] if (HELD_BY := []).append(HELD_BY) else HELD_BY", "[[]]"),
+    "text": ("'lost at 0x12'", "'lost at 0x13'"),
+}
+HOLDER = """
+def add(x, y=0): return x + y
+def sub(x, y=0): return x - y
+def fill(module):
+    for p in module.parameters(): p.data.fill_(1)
+class Adder:
+    def __init__(self, y): self.y = y
+    def __call__(self, x): return x + self.y
+class Doubler(Adder):
+    def __call__(self, x): return 2 * x + self.y
+THING = NOTHING
+class Mine(LogReg):
+    def forward(self, seen):
+        return super().forward(seen) * bool(THING)
+"""
+
+
+def of_holder(text):
+    return of_reader(HOLDER.replace("NOTHING", text), functools=functools, collections=collections, np=np,
+                     weight_norm=torch.nn.utils.parametrizations.weight_norm)
+
+
+@pytest.mark.parametrize("what", HELD)
+def test_a_value_counts_by_what_it_holds(what):
+    first, same, edited = (source_hash(of_holder(text)) for text in (HELD[what][0], *HELD[what]))
+    assert first == same != edited
+
+
+def test_the_order_of_a_set_does_not_count():
+    assert list({0, 8}) != list({8, 0}), "as strings have in two processes"
+    assert source_hash(of_holder("set([0, 8])")) == source_hash(of_holder("set([8, 0])"))
+
+
+@pytest.mark.parametrize("text", ["(x for x in [])", "{'a': __import__('threading').Lock()}"])
+def test_a_value_that_does_not_show_what_it_holds_is_refused(text):
+    with pytest.raises(ValueError, match="source of the system 'Mine' cannot be found .*does not show what it holds"):
+        source_hash(of_holder(text))
 
 
 def test_a_system_of_the_library_is_named_without_its_source():

@@ -123,8 +123,8 @@ def describe_scheduler(scheduler: NoiseScheduler) -> str:
     if type(kind).__module__ != NoiseScheduler.__module__:  # not one of the library's, whose repr says it all
         try:
             if not inspect.isfunction(kind) and not dataclasses.is_dataclass(kind):
-                raise ValueError(f"a {type(kind).__name__} may be another tomorrow")
-            source = digest(kind, (kind if inspect.isfunction(kind) else type(kind)).__module__)
+                raise ValueError(f"a {type(kind).__name__} has no source of its own")
+            source = digest(kind)
         except ValueError as error:
             raise ValueError(
                 f"the source of the noise {kind_name(kind)!r} cannot be found, so a recipe cannot name it; give a "

@@ -25,7 +25,7 @@ def source_hash(system: type[System]) -> str:
     Raises ValueError where a source cannot be found.
     """
     try:
-        return digest(system, system.__module__)
+        return digest(system)
     except ValueError as error:
         raise ValueError(
             f"the source of the system {system.__name__!r} cannot be found ({error}), so a recipe cannot name it; "
@@ -33,8 +33,9 @@ def source_hash(system: type[System]) -> str:
         ) from error
 
 
-def digest(thing: object, home: str) -> str:
-    """The hash of a thing that is defined in the module `home`; ValueError where a source cannot be found."""
+def digest(thing: object) -> str:
+    """The hash of a class, a function or an object; raises ValueError where a source cannot be found."""
+    home = module_of(thing if isinstance(thing, type | FunctionType) else type(thing))
     try:
         text = json.dumps(list(sources(thing, home, {})))
     except (TypeError, OSError, RuntimeError) as error:
@@ -77,9 +78,10 @@ def sources(thing: object, home: str, seen: dict[int, tuple[int, object]]) -> It
                     yield name
                     yield from sources(part, home, seen)
     else:
-        parts = parts_of(thing)
-        if isinstance(thing, set | frozenset):  # they come in any order
+        if type(thing) in (set, frozenset):  # they come in any order
             parts = sorted(json.dumps(list(sources(part, home, dict(seen)))) for part in thing)
+        else:
+            parts = parts_of(thing)
         yield f"{type(thing).__qualname__} of {len(parts)}"
         for part in parts:
             yield from sources(part, home, seen)
@@ -106,9 +108,11 @@ def parts_of(thing: object) -> Sequence[object]:
         reduce = copyreg.dispatch_table.get(type(thing))
         stored = reduce(thing) if reduce else thing.__reduce_ex__(4)
     except Exception as error:  # what cannot be stored says so in many ways
-        if " at 0x" in repr(thing):
-            raise TypeError(f"a {type(thing).__name__} does not show what it holds") from error
-        return [repr(thing)]
+        if not hasattr(thing, "__dict__"):
+            if " at 0x" in repr(thing):
+                raise TypeError(f"a {type(thing).__name__} does not show what it holds") from error
+            return [repr(thing)]
+        stored = type(thing), (), vars(thing)
     if isinstance(stored, str):
         return [stored]
     make, values, state, *items = (*stored, None, None, None)[:5]
@@ -121,7 +125,7 @@ ATOMS = (str, bytes, int, float, complex, bool, range, slice, type(None), type(.
 """Types whose repr says all."""
 
 OF_TORCH = vars(torch.nn.Module()).keys() - {"_parameters", "_buffers", "_modules"}
-"""What torch notes in a module, and decides nothing that it computes."""
+"""What torch notes in every module, beside its content."""
 
 ADDED = {"__module__", "__doc__", "__dict__", "__weakref__", "__firstlineno__", "__static_attributes__", "__slots__",
          "__annotate_func__", "__annotations_cache__", "__dataclass_fields__", "__dataclass_params__", "_abc_impl",
