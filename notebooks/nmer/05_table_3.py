@@ -91,7 +91,7 @@ plt.show()
 # %% [markdown]
 # ## A negative control
 #
-# The visual vectors of CMU-MOSI were learned from the labels of its train part and are no better than guessing on its test
+# The visual vectors of CMU-MOSI were learned from the labels of its train part and are hardly better than guessing on its test
 # part: a modality that carries nothing. **Noise on it should change nothing beyond the interval**, while noise on the text
 # must. A difference is that of one training with itself: clean input minus input where only that modality is noisy.
 
