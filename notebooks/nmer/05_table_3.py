@@ -143,5 +143,5 @@ else:
             "The control is passed." if not (beyond & quiet).any() else
             "So the control is **not passed** as stated. A likely reason: a system that fitted these vectors on the train "
             "part, where they tell the label, goes on listening to them. Besides, all seeds share one draw of test noise, "
-            "and their interval does not see it. On average noise there costs, against noise on the text, "
-            f"{found['mean'][quiet].mean():+.3f} to {found['mean'][~quiet].mean():+.3f} UA.")))
+            "and their interval does not see it. On average noise there costs "
+            f"{found['mean'][quiet].mean():.3f} UA, noise on the text {found['mean'][~quiet].mean():.3f}.")))
