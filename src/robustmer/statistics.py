@@ -39,13 +39,8 @@ def half_interval(std: float, repetitions: int, folds_of: str = "") -> float:
     nan for fewer than three, and for repetitions that are equal (the same computation, not another experiment)."""
     if repetitions < 3 or std < 1e-9:
         return math.nan
-    return float(stats.t.ppf(0.975, repetitions - 1)) * standard_error(std, repetitions, folds_of)
-
-
-def standard_error(std: float, repetitions: int, folds_of: str = "") -> float:
-    """Of a mean of so many repetitions, with the correction for folds that share training data."""
     shared = about(folds_of).test_to_train if folds_of else 0.0
-    return float(std * math.sqrt(1 / repetitions + shared))
+    return float(stats.t.ppf(0.975, repetitions - 1) * std * math.sqrt(1 / repetitions + shared))
 
 
 def average_over_conditions(rows: pd.DataFrame, conditions: Iterable[str]) -> pd.DataFrame:

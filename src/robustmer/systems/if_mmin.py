@@ -12,7 +12,7 @@ from robustmer.batch import Batch
 from robustmer.nn.autoencoder import CascadeAutoencoder
 from robustmer.nn.encoders import mlp
 from robustmer.nn.invariant import SpecificInvariant, Teacher
-from robustmer.systems.system import Objective, Stage, System
+from robustmer.systems.system import Stage, System, taught
 
 
 class IFMMIN(System):
@@ -51,12 +51,7 @@ class IFMMIN(System):
         return rearrange(specific, "b m d -> b (m d)"), rearrange(invariant, "b m d -> b (m d)")
 
     def stages(self) -> Iterator[Stage]:
-        yield Stage(
-            "teacher", {"all": Objective(self.teacher.loss, self.teacher.parameters())}, self.teacher, True, share=0.5
-        )
-        self.encoders.load_state_dict(self.teacher.encoders.state_dict())
-        own = [p for name, p in self.named_parameters() if not name.startswith("teacher.")]
-        yield Stage("imagine", {"all": Objective(self.loss, own)})
+        yield from taught(self, "imagine", self.loss)
 
     def loss(self, clean: Batch, seen: Batch) -> dict[str, Tensor]:
         target, target_invariant = self.teacher.targets(clean)

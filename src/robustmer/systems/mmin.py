@@ -14,7 +14,7 @@ from robustmer.batch import Batch
 from robustmer.nn.autoencoder import CascadeAutoencoder
 from robustmer.nn.encoders import Encoders, mlp
 from robustmer.systems.men import MEN
-from robustmer.systems.system import Objective, Stage, System
+from robustmer.systems.system import Stage, System, taught
 
 
 class MMIN(System):
@@ -52,12 +52,7 @@ class MMIN(System):
         return rearrange(self.encoders(seen), "b m d -> b (m d)")
 
     def stages(self) -> Iterator[Stage]:
-        yield Stage(
-            "teacher", {"all": Objective(self.teacher.loss, self.teacher.parameters())}, self.teacher, True, share=0.5
-        )
-        self.encoders.load_state_dict(self.teacher.encoders.state_dict())
-        own = [p for name, p in self.named_parameters() if not name.startswith("teacher.")]
-        yield Stage("imagine", {"all": Objective(self.loss, own)})
+        yield from taught(self, "imagine", self.loss)
 
     def loss(self, clean: Batch, seen: Batch) -> dict[str, Tensor]:
         fused = self.fused(seen)

@@ -21,7 +21,7 @@ from robustmer.nn.attention import TransformerEncoder
 from robustmer.nn.encoders import mlp
 from robustmer.nn.gaussians import kl_to_standard, sample
 from robustmer.nn.invariant import SpecificInvariant, Teacher
-from robustmer.systems.system import Objective, Stage, System
+from robustmer.systems.system import Stage, System, taught
 
 
 @dataclass(frozen=True)
@@ -108,16 +108,7 @@ class NMER(System):
         return self.decoder(torch.cat([z, invariant], dim=-1))
 
     def stages(self) -> Iterator[Stage]:
-        yield Stage(
-            "teacher",
-            {"all": Objective(self.teacher.loss, self.teacher.parameters())},
-            logits=self.teacher,
-            clean=True,
-            share=0.5,
-        )
-        self.encoders.load_state_dict(self.teacher.encoders.state_dict())
-        own = [p for name, p in self.named_parameters() if not name.startswith("teacher.")]
-        yield Stage("joint", {"all": Objective(self.joint_loss, own)})
+        yield from taught(self, "joint", self.joint_loss)
 
     def joint_loss(self, clean: Batch, seen: Batch) -> dict[str, Tensor]:
         """NMER 2.4. The squared error and the KL are reduced alike: summed over a row's elements and divided by the

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 from robustmer.batch import Batch
 from robustmer.nn.encoders import mlp
 from robustmer.nn.invariant import SpecificInvariant, Teacher
-from robustmer.systems.system import Objective, Stage, System
+from robustmer.systems.system import Stage, System, taught
 
 
 class NMERWithoutVAE(System):
@@ -42,12 +42,7 @@ class NMERWithoutVAE(System):
         return self.classifier(both), invariant
 
     def stages(self) -> Iterator[Stage]:
-        yield Stage(
-            "teacher", {"all": Objective(self.teacher.loss, self.teacher.parameters())}, self.teacher, True, share=0.5
-        )
-        self.encoders.load_state_dict(self.teacher.encoders.state_dict())
-        own = [p for name, p in self.named_parameters() if not name.startswith("teacher.")]
-        yield Stage("classify", {"all": Objective(self.loss, own)})
+        yield from taught(self, "classify", self.loss)
 
     def loss(self, clean: Batch, seen: Batch) -> dict[str, Tensor]:
         logits, invariant = self.logits_and_invariant(seen)

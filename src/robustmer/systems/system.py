@@ -84,6 +84,16 @@ class System(nn.Module):
         save_file({name: t.contiguous() for name, t in self.state_dict().items()}, path, metadata=about)
 
 
+def taught(system: System, name: str, loss: Callable[[Batch, Batch], Mapping[str, Tensor]]) -> Iterator[Stage]:
+    """Two stages: `system.teacher` learns clean data; then `system.encoders` begin at its encoders' weights, and
+    everything but the teacher learns by `loss` in a stage of that name. The teacher has half the steps, on top."""
+    teacher = system.teacher
+    yield Stage("teacher", {"all": Objective(teacher.loss, teacher.parameters())}, teacher, clean=True, share=0.5)
+    system.encoders.load_state_dict(teacher.encoders.state_dict())
+    own = [p for part, p in system.named_parameters() if not part.startswith("teacher.")]
+    yield Stage(name, {"all": Objective(loss, own)})
+
+
 def in_parts(system: System, logits: Callable[[Batch], Tensor], seen: Batch, batch_size: int = 512) -> Tensor:
     training = system.training
     system.eval()
