@@ -14,12 +14,13 @@ import pandas as pd
 import pytest
 import torch
 
-from robustmer import evaluate as evaluating
+from robustmer import grid
 from robustmer import results
 from robustmer.batch import MODALITIES
 from robustmer.conditions import CLEAN, everything, incomplete
 from robustmer.corpora import load
-from robustmer.evaluate import cross_validate, evaluate
+from robustmer.evaluate import evaluate
+from robustmer.grid import cross_validate
 from robustmer.noise import Gaussian, Impulse, NoiseScheduler
 from robustmer.papers import PAPERS, find, keys, nmer
 from robustmer.recipe import Recipe, describe
@@ -423,7 +424,7 @@ def test_every_measured_row_has_a_recipe_that_produces_it_again(paper):
 
 @pytest.fixture
 def ledgers(tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluating, "ledger", lambda paper, profile: tmp_path / f"{paper}-{profile}.csv")
+    monkeypatch.setattr(grid, "ledger", lambda paper, profile: tmp_path / f"{paper}-{profile}.csv")
     return tmp_path
 
 
@@ -432,8 +433,8 @@ def test_a_finished_key_is_not_computed_twice_and_a_stored_key_gives_the_same_ro
     first = cross_validate(recipes[:3], "nmer", "quick", progress=False)
     assert len(first) == 9 and first["key"].nunique() == 3
     runs = []
-    real = evaluating.run_recipe
-    monkeypatch.setattr(evaluating, "run_recipe", lambda r, **k: (runs.append(r.key), real(r, **k))[1])
+    real = grid.run_recipe
+    monkeypatch.setattr(grid, "run_recipe", lambda r, **k: (runs.append(r.key), real(r, **k))[1])
     whole = cross_validate(recipes, "nmer", "quick", progress=False)
     assert runs == [recipes[3].key] and len(whole) == 12
     again = cross_validate(recipes[:1], "nmer", "quick", progress=False, again=True)
@@ -460,9 +461,9 @@ def test_a_unit_of_which_rows_were_lost_is_computed_again(ledgers):
 
 @pytest.mark.parametrize("commit, own", [("0123456789+", True), ("unknown", True), ("0123456789", False)])
 def test_the_committed_ledger_takes_only_the_papers_recipes_from_a_commit(tmp_path, monkeypatch, commit, own):
-    monkeypatch.setattr(evaluating, "ROOT", tmp_path)
-    monkeypatch.setattr(evaluating, "ledger", lambda paper, profile: tmp_path / f"{paper}-{profile}.csv")
-    monkeypatch.setattr(evaluating, "commit", lambda: commit)
+    monkeypatch.setattr(grid, "ROOT", tmp_path)
+    monkeypatch.setattr(grid, "ledger", lambda paper, profile: tmp_path / f"{paper}-{profile}.csv")
+    monkeypatch.setattr(grid, "commit", lambda: commit)
     assert len(cross_validate([recipe()], "nmer", "paper", progress=False, own=own)) == 3
     assert not (tmp_path / "nmer-paper.csv").exists() and (tmp_path / "nmer-unpublished.csv").exists()
 
@@ -488,7 +489,7 @@ def test_runs_on_one_ledger_divide_the_work(ledgers):
 
 def test_an_interrupted_run_keeps_what_was_finished(ledgers, monkeypatch):
     recipes = [recipe(seed=s) for s in range(3)]
-    real, left = evaluating.run_recipe, [2]
+    real, left = grid.run_recipe, [2]
 
     def stopped(r, **options):
         left[0] -= 1
@@ -496,7 +497,7 @@ def test_an_interrupted_run_keeps_what_was_finished(ledgers, monkeypatch):
             raise KeyboardInterrupt
         return real(r, **options)
 
-    monkeypatch.setattr(evaluating, "run_recipe", stopped)
+    monkeypatch.setattr(grid, "run_recipe", stopped)
     with pytest.raises(KeyboardInterrupt):
         cross_validate(recipes, "nmer", "quick", progress=False)
     assert len(read(ledgers / "nmer-quick.csv")) == 6

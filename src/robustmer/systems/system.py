@@ -8,7 +8,9 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from safetensors import safe_open
@@ -16,6 +18,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from robustmer.batch import Batch
+
+Work = TypeVar("Work")
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,10 @@ class Stage:
     `logits` is what is scored on the validation part (the system itself, if not given). A `clean` stage trains and is
     scored on clean data whatever the training condition. `share` scales the budget of the recipe for this stage. With
     `select` off the last weights are kept instead of those that did best on the validation part.
+
+    `targets` is what the stage wants to know of clean rows and what does not change while it trains, such as the
+    features of a frozen teacher. It is computed once for the train part, in evaluation mode and without gradient, and
+    handed to the losses row by row as `clean.targets`.
     """
 
     name: str
@@ -43,6 +51,7 @@ class Stage:
     clean: bool = False
     share: float = 1.0
     select: bool = True
+    targets: Callable[[Batch], Mapping[str, Tensor]] | None = None
 
 
 class System(nn.Module):
@@ -86,21 +95,62 @@ class System(nn.Module):
 
 def taught(system: System, name: str, loss: Callable[[Batch, Batch], Mapping[str, Tensor]]) -> Iterator[Stage]:
     """Two stages: `system.teacher` learns clean data; then `system.encoders` begin at its encoders' weights, and
-    everything but the teacher learns by `loss` in a stage of that name. The teacher has half the steps, on top."""
+    everything but the teacher learns by `loss` in a stage of that name, towards the teacher's `targets`. The teacher
+    has half the steps, on top."""
     teacher = system.teacher
     yield Stage("teacher", {"all": Objective(teacher.loss, teacher.parameters())}, teacher, clean=True, share=0.5)
     system.encoders.load_state_dict(teacher.encoders.state_dict())
     own = [p for part, p in system.named_parameters() if not part.startswith("teacher.")]
-    yield Stage(name, {"all": Objective(loss, own)})
+    yield Stage(name, {"all": Objective(loss, own)}, targets=teacher.targets)
 
 
-def in_parts(system: System, logits: Callable[[Batch], Tensor], seen: Batch, batch_size: int = 512) -> Tensor:
+@torch.no_grad()
+def with_targets(system: System, stage: Stage, clean: Batch) -> Batch:
+    """The batch with the stage's targets, if it has any."""
+    return clean if stage.targets is None else clean.replace(targets=in_parts(system, stage.targets, clean))
+
+
+Said = TypeVar("Said", Tensor, Mapping[str, Tensor])
+
+
+def in_parts(system: System, function: Callable[[Batch], Said], seen: Batch, batch_size: int = 512) -> Said:
+    """`function` of all rows, in evaluation mode, a part at a time: rows of similar length together, so that little
+    padding is computed, and fewer of them where the device has no memory for so many."""
+    order = None if seen.work is None else np.argsort(seen.work, kind="stable")
+    rows = seen if order is None else seen[order]
     training = system.training
     system.eval()
     try:
-        return torch.cat([logits(seen[start : start + batch_size]) for start in range(0, len(seen), batch_size)])
+        done, parts = 0, []
+        while done < len(rows):
+            part = rows[done : done + batch_size]
+            found = unless_out_of_memory(lambda: function(part), again=batch_size > 1)  # noqa: B023
+            if found is None:
+                batch_size = -(-batch_size // 2)
+                continue
+            parts.append(found)
+            done += batch_size
     finally:
         system.train(training)
+    back = None if order is None else torch.as_tensor(np.argsort(order)).to(seen.device)
+    whole = lambda pieces: torch.cat(pieces) if back is None else torch.cat(pieces)[back]  # noqa: E731
+    if isinstance(parts[0], Mapping):
+        return {name: whole([part[name] for part in parts]) for name in parts[0]}
+    return whole(parts)
+
+
+def unless_out_of_memory(work: Callable[[], Work], again: bool) -> Work | None:
+    """What `work` returns; None if the device has no memory for it. Without `again` its error is passed on."""
+    try:
+        return work()
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        known = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+        if not (known and again):
+            raise
+    # Out of the handler, whose error holds on to the tensors of the failed work.
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return None
 
 
 def load_system(path: str | Path, systems: Mapping[str, type[System]] | None = None) -> System:
