@@ -18,7 +18,7 @@ from test_corpora import mosi_arrays, write
 from robustmer import evaluate as evaluating
 from robustmer import results
 from robustmer.batch import MODALITIES
-from robustmer.conditions import CLEAN, everything, incomplete
+from robustmer.conditions import CLEAN, Condition, everything, incomplete, missing, missing_modes
 from robustmer.corpora import load
 from robustmer.evaluate import cross_validate, evaluate
 from robustmer.metrics import REGRESSION
@@ -452,6 +452,15 @@ def test_a_regression_has_its_own_metrics_and_is_finished_when_they_are_there(le
     assert set(rows.loc[rows["metric"] == "mae", "unit"]) == {"label"}
     monkeypatch.setattr(evaluating, "run_recipe", lambda *_, **__: pytest.fail("computed twice"))
     assert len(cross_validate(recipes, "nmer", "quick", progress=False)) == len(rows)
+
+
+@pytest.mark.parametrize("train, words", [
+    ((CLEAN,), "clean"), (missing(MODALITIES), "absent"), (missing_modes(MODALITIES, 0.2), "absent 0.2"),
+    ((Condition(seen=("audio", "text")),), "only a,l, clean"),
+])  # fmt: skip
+def test_training_conditions_are_told_apart_in_a_few_words(train, words):
+    made = recipe(train=train)
+    assert evaluating.describe_train(made, load("synthetic", size="smoke").fold(0)[0]) == words
 
 
 def test_two_states_of_one_corpus_do_not_mix(ledgers):

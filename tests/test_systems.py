@@ -10,7 +10,9 @@ from torch import nn
 
 from robustmer import evaluate as evaluating
 from robustmer import laws
-from robustmer.conditions import CLEAN, Condition, corrupt, incomplete
+from robustmer import train as training
+from robustmer.batch import MODALITIES
+from robustmer.conditions import CLEAN, Condition, corrupt, incomplete, missing_modes
 from robustmer.corpora import load
 from robustmer.nn.attention import TransformerEncoder
 from robustmer.nn.autoencoder import CascadeAutoencoder
@@ -316,6 +318,19 @@ def test_labels_that_the_system_has_no_output_for_are_named():
 def test_a_budget_that_cannot_be_kept_is_refused(wrong):
     with pytest.raises(ValueError, match="Budget"):
         Budget(**wrong)
+
+
+def test_a_repeated_condition_is_validated_once_and_counts_as_often_as_it_stands(monkeypatch):
+    batch = laws.small_batch(*laws.SHAPES["three vectors"])
+    system, conditions = laws.make(LogReg, batch.dims), missing_modes(MODALITIES, 0.4)
+    nn.init.normal_(system.linear.weight, generator=stream("weights"))
+    stage, computed = next(system.stages()), []
+    real = training.in_parts
+    monkeypatch.setattr(training, "in_parts", lambda *args: (computed.append(args), real(*args))[1])
+    found = training.validate(system, stage, batch, conditions)
+    assert len(conditions) == 15 and len(computed) == 7
+    each = [training.validate(system, stage, batch, [condition]) for condition in conditions]
+    assert found == pytest.approx(tuple(np.mean(each, axis=0)))
 
 
 def test_training_needs_a_condition():

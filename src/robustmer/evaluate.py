@@ -213,10 +213,11 @@ def run_recipe(
 
 def describe_train(recipe: Recipe, train: Batch) -> str:
     """The training conditions in a few words: `clean`, `gaussian -10 dB`, `all noisy, impulse -40 dB`, `only a, clean`,
-    `absent` where modalities are left out in turn."""
+    `absent` where modalities are left out in turn, `absent 0.2` where that befalls this share of the rows."""
     about = [describe_noise(c, train) for c in recipe.train]
     seen = {tuple(m for m in train.modalities if c.seen is None or m in c.seen) for c in recipe.train}
-    quiet = "clean" if len(seen) == 1 else "absent"
+    share = sum(c.seen is not None for c in recipe.train) / len(recipe.train)
+    quiet = "clean" if len(seen) == 1 else "absent" if share == 1 else f"absent {share:g}"
     level = lambda snr_db: "" if snr_db.startswith("T=") else f" {snr_db} dB"  # noqa: E731 - zeros have no level
     noises = dict.fromkeys(a["noise"] + level(a["snr_db"]) if a["noise"] else quiet for a in about)
     which = ""
