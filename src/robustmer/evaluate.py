@@ -9,7 +9,8 @@ import torch
 
 from robustmer.batch import LETTERS, Batch
 from robustmer.conditions import Condition, corrupt
-from robustmer.metrics import METRICS
+from robustmer.corpora import CORPORA
+from robustmer.metrics import METRICS, REGRESSION, UNITS, scores
 from robustmer.noise import stream
 from robustmer.recipe import Recipe
 from robustmer.results import Row
@@ -18,27 +19,33 @@ from robustmer.train import check_labels
 
 
 def evaluate(system: System, test: Batch, conditions: Sequence[Condition]) -> list[Row]:
-    """WA, UA and F1 under each condition. The fold is corrupted once and whole, from a stream that is named after the
-    fold and the condition and not after the system: every system meets the same noise, at any batch size."""
+    """WA, UA and F1 under each condition; of a regression the metrics of `metrics.REGRESSION`. The fold is corrupted
+    once and whole, from a stream that is named after the fold and the condition and not after the system: every system
+    meets the same noise, at any batch size."""
     check_labels(system, test)
     rows, recorded = [], test.to("cpu")
     for condition in conditions:
         noise = stream(test.name, condition)  # drawn on the CPU, so that the device does not change the noise
         seen = corrupt(recorded, condition, noise).to(test.device)
         seen = seen.replace(label=torch.full_like(seen.label, -1))  # a system that reads the answer is not to have it
-        guess = system.predict(seen).argmax(1)
-        scores = {metric: round(score(test.label, guess), 6) for metric, score in METRICS.items()}
-        rows += rows_of(type(system).__name__, test, condition, scores)
+        found = scores(system.predict(seen), test.label)
+        found = {metric: round(value, 6) for metric, value in found.items()}
+        rows += rows_of(type(system).__name__, test, condition, found)
     return rows
 
 
 def failed(recipe: Recipe, test: Batch, why: str) -> list[Row]:
     """The rows of a training that came to nothing: nan for every metric and condition, and the reason as a note."""
-    scores = dict.fromkeys(METRICS, math.nan)
-    return [row for condition in recipe.test for row in rows_of(recipe.name, test, condition, scores, why)]
+    nothing = dict.fromkeys(metrics_of(recipe), math.nan)
+    return [row for condition in recipe.test for row in rows_of(recipe.name, test, condition, nothing, why)]
 
 
-def rows_of(system: str, test: Batch, condition: Condition, scores: dict[str, float], note: str = "") -> list[Row]:
+def metrics_of(recipe: Recipe) -> tuple[str, ...]:
+    """What a recipe's corpus is judged by: its classes, or numbers where it has none."""
+    return tuple(METRICS if CORPORA[recipe.corpus].ABOUT.classes else REGRESSION)
+
+
+def rows_of(system: str, test: Batch, condition: Condition, found: dict[str, float], note: str = "") -> list[Row]:
     about = describe_noise(condition, test)
     about["note"] = "; ".join(filter(None, [about["note"], note]))
     return [
@@ -50,9 +57,10 @@ def rows_of(system: str, test: Batch, condition: Condition, scores: dict[str, fl
             condition=condition.header(test.modalities),
             metric=metric,
             value=value,
+            unit=UNITS.get(metric, "fraction"),
             **about,
         )
-        for metric, value in scores.items()
+        for metric, value in found.items()
     ]
 
 
@@ -65,10 +73,11 @@ def describe_noise(condition: Condition, batch: Batch) -> dict[str, str]:
 
 def describe_train(recipe: Recipe, train: Batch) -> str:
     """The training conditions in a few words: `clean`, `gaussian -10 dB`, `all noisy, impulse -40 dB`, `only a, clean`,
-    `absent` where modalities are left out in turn."""
+    `absent` where modalities are left out in turn, `absent 0.2` where that befalls this share of the rows."""
     about = [describe_noise(c, train) for c in recipe.train]
     seen = {tuple(m for m in train.modalities if c.seen is None or m in c.seen) for c in recipe.train}
-    quiet = "clean" if len(seen) == 1 else "absent"
+    share = sum(c.seen is not None for c in recipe.train) / len(recipe.train)
+    quiet = "clean" if len(seen) == 1 else "absent" if share == 1 else f"absent {share:g}"
     level = lambda snr_db: "" if snr_db.startswith("T=") else f" {snr_db} dB"  # noqa: E731 - zeros have no level
     noises = dict.fromkeys(a["noise"] + level(a["snr_db"]) if a["noise"] else quiet for a in about)
     which = ""

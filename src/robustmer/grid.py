@@ -21,8 +21,7 @@ import torch
 from robustmer.batch import Batch
 from robustmer.corpora import load
 from robustmer.corpora.corpus import ROOT
-from robustmer.evaluate import describe_train, evaluate, failed
-from robustmer.metrics import METRICS
+from robustmer.evaluate import describe_train, evaluate, failed, metrics_of
 from robustmer.recipe import Recipe, describe
 from robustmer.results import Row, append, ledger, read
 from robustmer.train import Diverged, fit, seeded
@@ -288,7 +287,7 @@ def taken(path: Path, key: str) -> Iterator[bool]:
 def finished(path: Path, recipes: Sequence[Recipe]) -> set[tuple[str, str]]:
     """(key, fingerprint) of those recipes of which every row is there; a crash may have left some rows of a unit."""
     counts = read(path).groupby(["key", "fingerprint"]).size().to_dict()
-    expected = {r.key: len(r.test) * len(METRICS) for r in recipes}
+    expected = {r.key: len(r.test) * len(metrics_of(r)) for r in recipes}
     return {unit for unit, count in counts.items() if count == expected.get(unit[0])}
 
 

@@ -102,7 +102,7 @@ def append(path: Path, rows: Sequence[Row], recipe: dict | None = None) -> None:
         if recipe is not None:
             if rows[0].key not in read_recipes(recipes):
                 write_whole(recipes, json.dumps({"key": rows[0].key, **recipe}, sort_keys=True) + "\n")
-        text = pd.DataFrame([asdict(row) for row in rows], columns=COLUMNS).to_csv(index=False, header=False, na_rep="nan")
+        text = pd.DataFrame([asdict(row) for row in rows], columns=COLUMNS).to_csv(index=False, header=False)
         if not path.exists() or path.stat().st_size == 0:
             text = ",".join(COLUMNS) + "\n" + text
         write_whole(path, text)

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from robustmer.batch import Batch
 from robustmer.nn.encoders import Encoders, mlp
+from robustmer.nn.task import outputs, task_loss
 from robustmer.systems.system import Objective, Stage, System
 
 
@@ -21,7 +21,7 @@ class MEN(System):
     def __init__(self, dims: Mapping[str, int], classes: Sequence[str], width: int = 128, dropout: float = 0.5):
         super().__init__()
         self.encoders = Encoders(dims, width, dropout)
-        self.classifier = mlp(len(dims) * width, width, width, len(classes), dropout=dropout)
+        self.classifier = mlp(len(dims) * width, width, width, outputs(classes), dropout=dropout)
 
     def forward(self, seen: Batch) -> Tensor:
         return self.classifier(self.features(seen))
@@ -37,4 +37,4 @@ class MEN(System):
         yield Stage("classify", {"all": Objective(self.loss, self.parameters())})
 
     def loss(self, clean: Batch, seen: Batch) -> dict[str, Tensor]:
-        return {"cls": cross_entropy(self(seen), seen.label)}
+        return {"cls": task_loss(self(seen), seen.label)}
