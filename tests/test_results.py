@@ -26,7 +26,7 @@ from robustmer.metrics import REGRESSION
 from robustmer.noise import Gaussian, Impulse, NoiseScheduler
 from robustmer.papers import PAPERS, find, keys, nmer
 from robustmer.recipe import Recipe, describe
-from robustmer.results import Row, append, published, read
+from robustmer.results import Row, append, key_of, published, read
 from robustmer.source import source_hash
 from robustmer.statistics import average_over_conditions, paired, summarise
 from robustmer.systems import MEN, NMER, SYSTEMS, LogReg, System
@@ -45,12 +45,15 @@ def recipe(**changes) -> Recipe:
 
 
 def test_rows_come_back_as_they_were_written(tmp_path):
-    rows = [ROW, replace(ROW, metric="UA", value=0.25, note='with "quotes", commas')]
-    append(tmp_path / "x.csv", rows, {"system": "MEN"})
-    append(tmp_path / "x.csv", [replace(ROW, key="k1")], {"system": "NMER"})
+    first, second = ({"system": name} for name in ("MEN", "NMER"))
+    row = replace(ROW, key=key_of(first))
+    rows = [row, replace(row, metric="UA", value=0.25, note='with "quotes", commas')]
+    append(tmp_path / "x.csv", rows, first)
+    append(tmp_path / "x.csv", rows[:1], first)
+    append(tmp_path / "x.csv", [replace(row, key=key_of(second))], second)
     back = read(tmp_path / "x.csv")
-    assert [Row(**row) for row in back.to_dict("records")] == [*rows, replace(ROW, key="k1")]
-    assert results.read_recipes(tmp_path / "x.recipes.jsonl") == {"k0": {"system": "MEN"}, "k1": {"system": "NMER"}}
+    assert [Row(**row) for row in back.to_dict("records")] == [*rows[1:], row, replace(row, key=key_of(second))]
+    assert results.read_recipes(tmp_path / "x.recipes.jsonl") == {key_of(r): r for r in (first, second)}
 
 
 def test_a_torn_header_is_written_anew(tmp_path):
@@ -83,7 +86,8 @@ def test_a_file_that_is_no_ledger_is_refused_by_name(tmp_path):
 
 def write_some(path, who):
     for i in range(20):
-        append(path, [replace(ROW, key=f"{who}-{i}", metric=m) for m in ("WA", "UA")], {"who": who})
+        about = {"who": who, "i": i}
+        append(path, [replace(ROW, key=key_of(about), metric=m) for m in ("WA", "UA")], about)
 
 
 def test_processes_that_append_at_once_lose_and_mix_nothing(tmp_path):
