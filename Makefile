@@ -10,7 +10,7 @@ BIN   := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
 .DEFAULT_GOAL := book
-.PHONY: book test setup lint sync serve clean
+.PHONY: book test bench setup lint sync serve clean
 
 book: $(STAMP)
 	@$(BIN)/robustmer book --profile $(PROFILE) --device $(DEVICE) --jobs $(JOBS)
@@ -20,6 +20,10 @@ test: export OMP_NUM_THREADS = 1
 test: $(STAMP)
 	$(BIN)/ruff check -q .
 	$(BIN)/python -m pytest -n $(JOBS)
+
+# Seconds of every system on this machine, as a table and as runs/bench.json. Best on an idle machine.
+bench: $(STAMP)
+	@$(BIN)/robustmer bench --device $(DEVICE)
 
 setup: $(STAMP)
 

@@ -51,6 +51,13 @@ def parser() -> argparse.ArgumentParser:
                          help="print the single rows that have this value, keys included; may be repeated")
     results.set_defaults(do=do_results)
 
+    bench = commands.add_parser("bench", help="measure steps, epochs and memory of every system on this machine")
+    bench.add_argument("--system", action="append", metavar="NAME", help="only this one; may be repeated")
+    bench.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda, cuda:1, ... (default: cpu)")
+    bench.add_argument("--threads", type=int, default=2, metavar="N", help="of the CPU (default: 2)")
+    bench.add_argument("-o", "--output", default="runs/bench.json", metavar="OUT.json", help="default: runs/bench.json")
+    bench.set_defaults(do=do_bench)
+
     book = commands.add_parser("book", help="execute the notebooks that changed and render the book")
     book.add_argument("--profile", choices=PROFILES, default="quick", help="its size (default: quick)")
     book.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda, cuda:1, ... (default: cpu)")
@@ -143,10 +150,10 @@ def refuse(args: argparse.Namespace, kind: str, *options: str, hint: str) -> Non
             raise ValueError(f"{flag} does not apply to {kind} ({args.what}); {hint}")
 
 
-def positive(jobs: int) -> int:
-    if jobs < 1:
-        raise ValueError(f"--jobs {jobs}: give 1 or more")
-    return jobs
+def positive(count: int, option: str = "jobs") -> int:
+    if count < 1:
+        raise ValueError(f"--{option} {count}: give 1 or more")
+    return count
 
 
 def do_list(args: argparse.Namespace) -> int:
@@ -202,6 +209,15 @@ def do_results(args: argparse.Namespace) -> int:
     by = ["dataset", "system", "train", "noise", "snr_db", "condition", "metric"]
     print(summarise(rows, by).round(3).to_string(index=False, na_rep="-"))
     print(f"\n{len(rows)} rows from {rows['key'].nunique()} recipes in {path}; low and high: 95% interval of the mean")
+    return 0
+
+
+def do_bench(args: argparse.Namespace) -> int:
+    from robustmer import bench
+    from robustmer.systems import SYSTEMS
+
+    systems = args.system or [name for name in SYSTEMS if name != "Majority"]
+    bench.main(systems, args.device, positive(args.threads, "threads"), Path(args.output))
     return 0
 
 

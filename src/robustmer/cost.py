@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,19 +23,29 @@ from robustmer.systems import System, count_parameters
 from robustmer.systems.system import Objective, Stage, with_targets
 
 
+Result = TypeVar("Result")
+
+
 @dataclass(frozen=True)
 class StageCost:
-    """One step of one stage on the batch: corrupt it, compute the loss, its gradient and the update.
+    """One step of one stage: take the rows, corrupt them, compute the loss, its gradient and the update.
 
-    `flops` are those of products (a multiplication and an addition are two), `seconds` a median, `kept_bytes` what the
-    backward pass needs: activations and the features, without the parameters.
+    `flops` are those of products (a multiplication and an addition are two), `parts` the median seconds of each of
+    PARTS, `kept_bytes` what the backward pass needs: activations and the features, without the parameters.
     """
 
     name: str
     share: float
     flops: int
-    seconds: float
+    parts: Mapping[str, float]
     kept_bytes: int
+
+    @property
+    def seconds(self) -> float:
+        return sum(self.parts.values())
+
+
+PARTS = ("data", "noise", "forward", "backward", "update")
 
 
 @dataclass(frozen=True)
@@ -70,51 +81,56 @@ class Cost:
 
 
 def step_cost(
-    system: System, batch: Batch, conditions: Condition | Sequence[Condition], steps: int = 5
+    system: System, batch: Batch, conditions: Condition | Sequence[Condition], steps: int = 5, threads: int = 1
 ) -> Cost:
     """Measure every stage of a fresh system on one batch; it learns while it is measured.
 
-    On the CPU one thread computes, and `seconds` are CPU seconds, which other programs disturb least. Medians are over
-    `steps` steps after one that warms up.
+    One thread on the CPU is measured in CPU seconds, which other programs disturb least, several threads and other
+    devices by the clock. Medians are over `steps` steps after one that warms up.
     """
-    stages = []
-    with one_thread():
+    stages, watch = [], Watch(batch.device.type, threads)
+    with limited(threads):
         for stage in system.stages():
             system.train()
-            stages.append(stage_cost(system, stage, batch, conditions, steps))
-        predict_seconds = median_seconds(lambda: system.predict(batch, len(batch)), steps, batch.device.type)
+            stages.append(stage_cost(system, stage, batch, conditions, steps, watch))
+        predict = lambda: watch.lap("all", lambda: system.predict(batch, len(batch)))  # noqa: E731
+        predict_seconds = median_parts(predict, steps, watch)
         with every_product() as counter:
             logits = system.eval()(batch)
         logits.sum().backward()
         read = sum(p.numel() for p in system.parameters() if p.grad is not None)
         system.zero_grad(set_to_none=True)
     return Cost(type(system).__name__, len(batch), count_parameters(system), read, tuple(stages),
-                counter.get_total_flops(), predict_seconds)
+                counter.get_total_flops(), predict_seconds["all"])
 
 
 def stage_cost(
-    system: System, stage: Stage, batch: Batch, conditions: Condition | Sequence[Condition], steps: int
+    system: System, stage: Stage, batch: Batch, conditions: Condition | Sequence[Condition], steps: int, watch: Watch
 ) -> StageCost:
     noise = stream("cost", stage.name, device=batch.device)
-    batch = with_targets(system, stage, batch)
+    whole = with_targets(system, stage, batch)
     optimizers = {name: torch.optim.AdamW(list(objective.params), lr=objective.lr, fused=True)
                   for name, objective in stage.objectives.items()}
+    rows = np.arange(len(batch))
+    there = torch.as_tensor(rows).to(batch.device)
 
     def step():
-        seen = corrupt(batch, conditions, noise)
+        clean = watch.lap("data", lambda: whole.take(rows, there))
+        seen = watch.lap("noise", lambda: corrupt(clean, conditions, noise))
         for name, objective in stage.objectives.items():
             optimizers[name].zero_grad(set_to_none=True)
-            total(objective, batch, seen).backward()
-            optimizers[name].step()
+            loss = watch.lap("forward", lambda o=objective: total(o, clean, seen))
+            watch.lap("backward", loss.backward)
+            watch.lap("update", optimizers[name].step)
 
-    seconds = median_seconds(step, steps, batch.device.type)
-    seen = corrupt(batch, conditions, noise)
-    kept = max(kept_bytes(system, objective, batch, seen) for objective in stage.objectives.values())
+    parts = median_parts(step, steps, watch)
+    seen = corrupt(whole, conditions, noise)
+    kept = max(kept_bytes(system, objective, whole, seen) for objective in stage.objectives.values())
     with every_product() as counter:
         for objective in stage.objectives.values():
-            total(objective, batch, seen).backward()
+            total(objective, whole, seen).backward()
     system.zero_grad(set_to_none=True)
-    return StageCost(stage.name, stage.share, counter.get_total_flops(), seconds, kept)
+    return StageCost(stage.name, stage.share, counter.get_total_flops(), {p: parts[p] for p in PARTS}, kept)
 
 
 def total(objective: Objective, clean: Batch, seen: Batch) -> Tensor:
@@ -122,9 +138,9 @@ def total(objective: Objective, clean: Batch, seen: Batch) -> Tensor:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def limited(threads: int) -> Iterator[None]:
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     try:
         yield
     finally:
@@ -144,17 +160,31 @@ def every_product() -> Iterator[FlopCounterMode]:
         torch.backends.mkldnn.enabled = fused
 
 
-def median_seconds(work, times: int, device: str) -> float:
-    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
-    clock = time.perf_counter if device == "cuda" else time.process_time
-    seconds = []
+class Watch:
+    """Seconds of each part of a step. A device other than the CPU is waited for at both ends of a part."""
+
+    def __init__(self, device: str, threads: int = 1):
+        self.wait = torch.cuda.synchronize if device == "cuda" else lambda: None
+        self.clock = time.process_time if device == "cpu" and threads == 1 else time.perf_counter
+        self.parts: dict[str, float] = {}
+
+    def lap(self, part: str, work: Callable[[], Result]) -> Result:
+        self.wait()
+        start = self.clock()
+        result = work()
+        self.wait()
+        self.parts[part] = self.parts.get(part, 0.0) + self.clock() - start
+        return result
+
+
+def median_parts(step: Callable[[], object], times: int, watch: Watch) -> dict[str, float]:
+    """The median of each part over so many steps after one that warms up."""
+    seen = []
     for _ in range(1 + times):
-        wait()
-        start = clock()
-        work()
-        wait()
-        seconds.append(clock() - start)
-    return statistics.median(seconds[1:])
+        watch.parts = {}
+        step()
+        seen.append(watch.parts)
+    return {part: statistics.median(parts[part] for parts in seen[1:]) for part in seen[0]}
 
 
 def kept_bytes(system: System, objective: Objective, clean: Batch, seen: Batch) -> int:
@@ -178,10 +208,13 @@ def random_batch(
     dims: Mapping[str, int] = synthetic.DIMS,
     longest: Mapping[str, int] = synthetic.LONGEST,
     classes: int = len(synthetic.CLASSES),
+    ragged: bool = False,
 ) -> Batch:
-    """Rows of full length that mean nothing, by default of IEMOCAP's shapes: only shapes decide what a step costs."""
+    """Rows that mean nothing, by default of IEMOCAP's shapes and of full length: only shapes decide what a step costs.
+    `ragged` rows are as long as those of the synthetic corpus, which are drawn like real utterances."""
     draw = np.random.default_rng(0)
-    sequences = {m: [draw.normal(size=(longest[m], dim)).astype(np.float32) for _ in range(rows)]
+    lengths = synthetic.draw_lengths(rows, 1.0, seed=0) if ragged else {m: np.full(rows, longest[m]) for m in dims}
+    sequences = {m: [draw.standard_normal((min(n, longest[m]), dim), dtype=np.float32) for n in lengths[m]]
                  for m, dim in dims.items()}
     batch = collate(sequences, np.arange(rows) % classes, name="random")
     return batch.replace(variance=dict.fromkeys(dims, 1.0))

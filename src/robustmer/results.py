@@ -84,7 +84,7 @@ def library_hash() -> str:
     return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:8]
 
 
-LEFT_OUT = ("book.py", "cli.py", "display.py")
+LEFT_OUT = ("bench.py", "book.py", "cli.py", "display.py")
 
 
 @contextmanager
