@@ -109,8 +109,8 @@ def digest_of(data: bytes) -> str:
 
 
 def replace_whole(path: Path, data: bytes) -> None:
-    """Write the file whole or not at all: beside it first, then in its place; a kill may leave the hidden `.part`, which
-    nobody reads. Raises OSError (a full disk)."""
+    """Write the file whole or not at all: beside it first, then in its place; a kill may leave the hidden `.part`,
+    which nobody reads. Raises OSError (a full disk)."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with open(part, "wb") as file:
