@@ -228,6 +228,10 @@ MMIN_DAMAGE = {
                  ("1/trn_int2name.npy", ", 0)", "names of utterances")),
     "six classes": (lambda root: np.save(root / "target/1/tst_label.npy", np.eye(6)[:3]), ("shape (3, 6)", "(N, 4)")),
     "no class": (lambda root: np.save(root / "target/1/tst_label.npy", np.zeros((3, 4))), ("not one-hot in row 0",)),
+    "half a class": (lambda root: np.save(root / "target/1/tst_label.npy", np.eye(4)[:3] / 2), ("not one-hot in row",)),
+    "infinite class": (lambda root: np.save(root / "target/1/tst_label.npy", np.full(3, np.inf)), ("whole numbers",)),
+    "bytes behind": (lambda root: (root / "target/1/tst_label.npy").write_bytes(
+        (root / "target/1/tst_label.npy").read_bytes() + b"x"), ("more bytes than the shape",)),
     "labels differ": (lambda root: change(root, "5/tst_label.npy", lambda a: np.roll(a, 1, axis=0)),
                       ("has label", "of fold 5, but")),
     "in two parts": (lambda root: change(root, "1/val_int2name.npy",
@@ -604,6 +608,10 @@ def deep(levels):
     return value
 
 
+def in_every_part(key, make):
+    return lambda content: [group.__setitem__(key, make(len(group["labels"]))) for group in content.values()]
+
+
 MULTIBENCH_DAMAGE = {
     "no part": (lambda c: c.pop("valid"), ("has no part 'valid'", "train, test")),
     "a list for a part": (lambda c: c.__setitem__("test", [1]), ("part 'test'", "is a list")),
@@ -631,8 +639,13 @@ MULTIBENCH_DAMAGE = {
     "id of no column": (assign("test", "id", lambda a: a[:, :0]), ("id of test", "shape is (5, 0)")),
     "deep id": (assign("test", "id", lambda a: [deep(200)] * 5), ("id of test", "a list is no name")),
     "endless id": (assign("test", "id", lambda a: [10**5000 + i for i in range(5)]), ("id of test", "cannot be read")),
-    "bert of text": (assign("train", "text_bert", lambda a: np.full((8, 3, 6), "a")), ("text_bert of train", "<U1")),
-    "bert of None": (assign("train", "text_bert", lambda a: np.full((8, 3, 6), None)), ("text_bert", "object")),
+    "bert of text": (in_every_part("text_bert", lambda rows: np.full((rows, 3, 6), "a")), ("of train", "<U1")),
+    "bert of None": (in_every_part("text_bert", lambda rows: np.full((rows, 3, 6), None)), ("text_bert", "object")),
+    "bert of other words": (in_every_part("text_bert", lambda rows: np.ones((rows, 3, 9))), ("of train", "9)")),
+    "bert of one part": (assign("test", "text_bert", lambda a: np.ones((5, 3, 6))), ("bert is in test", "'train'")),
+    "ids of two parts": (lambda c: c["valid"].pop("id"), ("id is in train, test", "'valid'")),
+    "id of nothing": (assign("valid", "id", lambda a: 7), ("id is in", "'valid' has no array")),
+    "no name": (assign("train", "id", lambda a: np.where(a == "train_0", "", a)), ("id of train", "row 0 has no name")),
 }
 
 
@@ -806,6 +819,10 @@ SDK_DAMAGE = {
         (WORDS, "no frame within any segment")),
     "outside": (in_csd(SENTIMENT["MOSEI"], swap("All Labels/data/-video_0/features", np.full((4, 7), 9.0))),
                 ("sentiment of utterance '-video_0[0]'", "is 9")),
+    "not a time": (in_csd(WORDS, swap("glove_vectors/data/-video_2/intervals", np.full((10, 2), np.nan))),
+                   ("'-video_2' has the interval [nan, nan] in row 0",)),
+    "backwards": (in_csd(SENTIMENT["MOSEI"], swap("All Labels/data/-video_0/intervals", SEGMENTS[:, ::-1])),
+                  ("utterance '-video_0[0]' ends before it begins",)),
     "labels": (in_csd(SENTIMENT["MOSEI"], swap("All Labels/data/-video_0/features", np.ones((4, 0)))), ("no column",)),
 }
 

@@ -91,6 +91,9 @@ def read_arrays(path: Path, fields: Mapping[str, Field]) -> tuple[Arrays, list[s
         if not archived:
             return {}, [f"{path} is no .npz file, or it is cut short ({path.stat().st_size} bytes); get it again"]
         with np.load(path, allow_pickle=False) as archive:
+            # numpy stops where a header says that the array ends; the checksum is over the whole
+            if (damaged := archive.zip.testzip()) is not None:
+                return {}, [f"{damaged} in {path} is damaged, its checksum differs; get the file again"]
             for name in fields:
                 if name not in archive.files:
                     there = ", ".join(sorted(archive.files)) or "nothing"
@@ -155,6 +158,8 @@ def find_array_problems(file: str, arrays: Arrays, fields: Mapping[str, Field]) 
                        "values); repair or leave out the utterance")
         elif field.kind == "whole":
             arrays[name] = array.astype(np.int64)
+        elif (array == "").any():
+            yield f"array {name!r} of {file} has no text in row {int(np.argmax(array == ''))}; every row must have some"
 
 
 def outside(name: str, values: np.ndarray, lowest: int, highest: int, id: np.ndarray, meaning: str) -> Iterable[str]:

@@ -149,12 +149,13 @@ def read_part(folder: Path, part: str, classes: tuple[str, ...], problems: list[
     if names is None:
         return [], []
     if label.ndim == 2 and label.shape[1] == len(classes) and label.dtype.kind in "biuf":
-        highest = label == label.max(1, keepdims=True)
-        if not (highest.sum(1) == 1).all():
-            problems.append(f"{file} is not one-hot in row {int(np.argmin(highest.sum(1) == 1))}; one class a row")
+        hot = ((label == 0) | (label == 1)).all(1) & (label.sum(1) == 1)
+        if not hot.all():
+            problems.append(f"{file} is not one-hot in row {int(np.argmin(hot))}; a 1 for the class, 0 for the others")
             return [], []
         label = label.argmax(1)
-    elif label.ndim != 1 or label.dtype.kind not in "iuf" or (label != np.round(label)).any():
+    elif label.ndim != 1 or label.dtype.kind not in "iuf" or not np.isfinite(label).all() \
+            or (label != np.round(label)).any():
         problems.append(f"{file} holds {label.dtype} values of shape {label.shape}; it must be (N,) whole numbers, or "
                         f"(N, {len(classes)}) with a 1 for the class ({', '.join(classes)})")
         return [], []
@@ -171,9 +172,14 @@ def read_array(path: Path, problems: list[str]) -> np.ndarray | None:
         problems.append(f"no file {path}; each fold has trn, val and tst with _label.npy and _int2name.npy")
         return None
     try:
-        array = np.load(path, allow_pickle=False)
-        if not isinstance(array, np.ndarray) or array.ndim == 0 or len(array) == 0:
+        with path.open("rb") as file:
+            array = np.lib.format.read_array(file, allow_pickle=False)
+            more = file.read(1)
+        if array.ndim == 0 or len(array) == 0:
             problems.append(f"{path} holds no rows; it must have one for every utterance")
+            return None
+        if more:
+            problems.append(f"{path} has more bytes than the shape {array.shape} in its beginning; get it again")
             return None
         return array
     except Exception as error:  # damage shows itself in many ways
@@ -194,25 +200,13 @@ def read_names(array: np.ndarray, file: str, problems: list[str]) -> list[str] |
 
 def read_features(path: Path, id: np.ndarray, modality: str, problems: list[str]):
     """x, real, present of one modality; what is wrong is told, with zeros in its place."""
-    file = opened(path, problems)
-    if file is None:
-        return None
     found: Found = {}
-    width, name = WIDTHS[modality], f"{path.parent.name}/{path.name}"
-    with file:
-        lengths = []
-        for utterance in id:
-            stored = file.get(utterance)
-            shape = getattr(stored, "shape", None)
-            if stored is None:
-                tell(found, "gone", f"{name} lacks utterance {str(utterance)!r}, which the folds name")
-            elif shape is None:
-                tell(found, "group", f"{name}: {str(utterance)!r} is a folder ({', '.join(stored)}), not (frames, "
-                                     f"{width}); this is the aligned layout, which is not read")
-            elif len(shape) != 2 or shape[1] != width or not shape[0]:
-                tell(found, "shape", f"{name}: {str(utterance)!r} has shape {tuple(shape)}; it must be (frames, "
-                                     f"{width})")
-            lengths.append(shape[0] if shape and len(shape) == 2 and shape[1] == width else 0)
+    width, name, packed = WIDTHS[modality], f"{path.parent.name}/{path.name}", None
+    with opened(path, problems) as file:
+        if file is None:
+            return None
+        lengths = [measure(file.get(utterance), utterance, width, name, file.id.get_filesize(), found)
+                   for utterance in id]
 
         def frames():
             for utterance, length in zip(id, lengths, strict=True):
@@ -220,7 +214,7 @@ def read_features(path: Path, id: np.ndarray, modality: str, problems: list[str]
                 if length:
                     try:
                         values = numbers(file[utterance][()], f"{modality} of utterance {str(utterance)!r}", found)
-                    except OSError as error:
+                    except Exception as error:
                         tell(found, "read", f"{name}: {str(utterance)!r} cannot be read ({describe(error)}); get the "
                                             "file again")
                 yield values[: extent(values)[1]]
@@ -228,6 +222,23 @@ def read_features(path: Path, id: np.ndarray, modality: str, problems: list[str]
         packed = pack(frames(), len(id), max(lengths, default=1), width)
     problems += told(found)
     return packed
+
+
+def measure(stored, utterance: str, width: int, name: str, size: int, found: Found) -> int:
+    """How many frames an utterance has; 0 where it cannot be read."""
+    shape = getattr(stored, "shape", None)
+    if stored is None:
+        tell(found, "gone", f"{name} lacks utterance {str(utterance)!r}, which the folds name")
+    elif hasattr(stored, "keys"):
+        tell(found, "group", f"{name}: {str(utterance)!r} is a folder ({', '.join(stored)}), not (frames, {width}); "
+                             "this is the aligned layout, which is not read")
+    elif shape is None or len(shape) != 2 or shape[1] != width or not shape[0]:
+        tell(found, "shape", f"{name}: {str(utterance)!r} has shape {shape}; it must be (frames, {width})")
+    elif stored.chunks is None and stored.nbytes > size:
+        tell(found, "shape", f"{name}: {str(utterance)!r} has shape {shape}, more than the file holds; get it again")
+    else:
+        return shape[0]
+    return 0
 
 
 def counts(content: Content, published: Mapping[str, int], classes: tuple[str, ...]) -> list[str]:

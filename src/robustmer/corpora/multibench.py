@@ -185,6 +185,12 @@ def find_missing(file: str, content: object):
             if not any(pickles.array(group.get(name)) is not None for name in key.split(" or ")):
                 yield f"part {part!r} of {file} has no array {key}; it has {', '.join(map(str, group)) or 'nothing'}"
     groups = {part: content[part] for part in PARTS if isinstance(content.get(part), dict)}
+    for key in ("id", "text_bert"):
+        there = [part for part in groups if key in groups[part]]
+        lacking = [part for part in PARTS if part not in there or pickles.array(groups[part][key]) is None]
+        if there and lacking:
+            yield (f"{key} is in {', '.join(there)} of {file}, but part {lacking[0]!r} has no array of it; every part "
+                   "has it, or none")
     for a, b in itertools.combinations(groups, 2):
         if any(groups[a].get(key, a) is groups[b].get(key, b) for key in KEYS.values()):
             yield f"parts {a!r} and {b!r} of {file} are the same data; an utterance belongs to one part"
@@ -199,7 +205,7 @@ def read_sentiment(file: str, part: str, group: Mapping, problems: list[str]) ->
             values = np.array([float(value) for value in values.ravel().tolist()]).reshape(values.shape)
         except (TypeError, ValueError, OverflowError):
             pass
-    if values.dtype.kind not in "fiub" or not values.ndim or values.size != len(values):
+    if values.dtype.kind not in "fiu" or not values.ndim or values.size != len(values):
         problems.append(f"{key} of {part} in {file} holds {values.dtype} values of shape {values.shape}; it must be "
                         "one sentiment an utterance, (N,) or (N, 1, 1)")
         return np.zeros(0)
@@ -209,7 +215,7 @@ def read_sentiment(file: str, part: str, group: Mapping, problems: list[str]) ->
 def read_sequences(file: str, part: str, stored: object, modality: str, problems: list[str]) -> np.ndarray:
     """(N, T, D), as stored."""
     values, key = pickles.array(stored), KEYS[modality]
-    if values.dtype.kind not in "fiub" or values.ndim != 3 or 0 in values.shape:
+    if values.dtype.kind not in "fiu" or values.ndim != 3 or 0 in values.shape:
         problems.append(f"{key} of {part} in {file} holds {values.dtype} values of shape {values.shape}; it must be "
                         "numbers, (utterances, frames, features)")
         return np.zeros((0, 1, 1))
@@ -227,6 +233,8 @@ def read_names(part: str, stored: np.ndarray | None, rows: int) -> tuple[np.ndar
     if not stored.ndim or 0 in stored.shape:
         raise ValueError(f"its shape is {stored.shape}")
     names = pickles.texts(stored.reshape(rows, -1))
+    if (names[:, 0] == "").any():
+        raise ValueError(f"row {int(np.argmax(names[:, 0] == ''))} has no name")
     if names.shape[1] > 1:  # video, start, end
         return np.array([f"{row[0]}[{' to '.join(row[1:])}]" for row in names], dtype=str), names[:, 0]
     number = r"\$_\$\d+|\[\d+\]" + (r"|_\d+" if len(set(names[:, 0])) == rows else "")  # else "_1" ends a video's name
@@ -263,10 +271,12 @@ def find_divided(file: str, id: Mapping[str, np.ndarray], video: Mapping[str, np
 def word_mask(file: str, part: str, group: Mapping, text: np.ndarray, problems: list[str]) -> np.ndarray | None:
     """(N, T), which words of `text` are real, where MMSA's `text_bert` tells."""
     bert = pickles.array(group.get("text_bert"))
-    if bert is None or bert.ndim != 3 or bert.shape[0] != len(text) or bert.shape[1:] != (3, text.shape[1]):
+    if bert is None:
         return None
-    if bert.dtype.kind not in "fiub":
-        problems.append(f"text_bert of {part} in {file} holds {bert.dtype} values; it must hold numbers")
+    wanted = len(text), 3, text.shape[1]
+    if bert.shape != wanted or bert.dtype.kind not in "fiub":
+        problems.append(f"text_bert of {part} in {file} holds {bert.dtype} values of shape {bert.shape}; it must hold "
+                        f"numbers, {wanted}")
         return None
     return bert[:, 1] > 0
 

@@ -50,6 +50,8 @@ class Reader(pickle._Unpickler):
         content = super().load()
         if not all(hasattr(stored, "value") for stored in self.arrays):
             raise ValueError("an array without content")
+        if self.stack or self.metastack:
+            raise ValueError("it ends before everything that it began is put in its place")
         return content
 
     def find_class(self, module: str, name: str):
@@ -106,6 +108,8 @@ def stand_ins(arrays: list[Array]) -> dict[tuple[str, str], object]:
             if any(state[2:5]):
                 raise CorpusError("holds arrays of records, which are not read; store plain arrays")
             self.order = state[1]
+            if self.order not in ("<", ">", "|", "="):
+                raise ValueError(f"an order of bytes {self.order!r}")
 
         def dtype(self) -> np.dtype:
             if not PLAIN.fullmatch(self.code):
@@ -119,6 +123,8 @@ def stand_ins(arrays: list[Array]) -> dict[tuple[str, str], object]:
 
         def __setstate__(self, state):
             shape, kind, by_columns, data = state[-4:]
+            if len(state) > 5 or not isinstance(by_columns, bool):
+                raise ValueError(f"an array of {len(state)} parts, whose order of axes is {by_columns!r}")
             dtype = kind.dtype()
             if dtype.kind == "O":
                 self.value = objects(data)

@@ -170,7 +170,7 @@ def read_video(group, video: str, name: str, found: Found):
     """features (frames, .) and intervals (frames, 2) of a video, or None and a sentence."""
     try:
         features, intervals = (np.asarray(group[video][key][()]) for key in ("features", "intervals"))
-    except (KeyError, OSError, TypeError, AttributeError) as error:
+    except Exception as error:  # damage shows itself in many ways
         tell(found, f"read {name}", f"{name}: video {video!r} cannot be read ({describe(error)}); each has features "
                                     "and intervals")
         return None
@@ -180,18 +180,23 @@ def read_video(group, video: str, name: str, found: Found):
         tell(found, f"shape {name}", f"{name}: video {video!r} has features {features.shape} ({features.dtype}) and "
                                      f"intervals {intervals.shape}; they must be numbers, (frames, .) and (frames, 2)")
         return None
-    return features, intervals.astype(float)
+    intervals = intervals.astype(float)
+    if not np.isfinite(intervals).all():
+        row = int(np.argmin(np.isfinite(intervals).all(1)))
+        tell(found, f"time {name}", f"{name}: video {video!r} has the interval {intervals[row].tolist()} in row {row}; "
+                                    "it must be from and to, in seconds")
+        return None
+    return features, intervals
 
 
 def read_labels(path: Path | None, part_of: Mapping[str, str], problems: list[str], lacking: list[str]):
     """(video, number, sentiment, start, end) of every segment of the videos in the split."""
     if path is None:
         return []
-    file = opened(path, problems)
-    if file is None:
-        return []
     segments, found = [], {}
-    with file:
+    with opened(path, problems) as file:
+        if file is None:
+            return []
         group = read_group(file, path.name, problems)
         if group is None:
             return []
@@ -205,6 +210,10 @@ def read_labels(path: Path | None, part_of: Mapping[str, str], problems: list[st
             if not read[0].shape[1]:
                 tell(found, "empty", f"{path.name}: video {video!r} has labels of no column; sentiment is the first")
                 continue
+            if (read[1][:, 1] < read[1][:, 0]).any():
+                row = int(np.argmax(read[1][:, 1] < read[1][:, 0]))
+                tell(found, "reversed", f"{path.name}: utterance '{video}[{row}]' ends before it begins, "
+                                        f"{read[1][row].tolist()}; mend its times")
             segments += [(video, number, float(value), start, end)
                          for number, (value, (start, end)) in enumerate(zip(read[0][:, 0], read[1], strict=True))
                          if end - start > 1e-5]
@@ -217,12 +226,11 @@ def read_labels(path: Path | None, part_of: Mapping[str, str], problems: list[st
 def read_frames(path: Path, labels: list[tuple], modality: str, repair: bool, longest: int | None,
                 problems: list[str], lacking: list[str]):
     """x, real, present of one modality over all segments."""
-    file = opened(path, problems)
-    if file is None:
-        return None
     found: Found = {}
     width, empty, pieces = None, np.zeros((0, 0), np.float32), []
-    with file:
+    with opened(path, problems) as file:
+        if file is None:
+            return None
         group = read_group(file, path.name, problems)
         if group is None:
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def tell(found: Found, kind: str, sentence: str) -> None:
 
 def numbers(values: np.ndarray, what: str, found: Found, repair: bool | None = None) -> np.ndarray:
     """As float32; a value that is not finite is told, or set to 0 if `repair`. None: no repair is offered."""
-    if values.dtype.kind not in "fiub":
+    if values.dtype.kind not in "fiu":
         tell(found, f"kind {what.split()[0]}", f"{what} holds {values.dtype} values; it must hold numbers")
         return np.zeros(values.shape, np.float32)
     with np.errstate(over="ignore"):  # what is finite only in more bits is not finite here
@@ -109,16 +110,25 @@ def sentiment_problems(file: str, sentiment: np.ndarray, id: np.ndarray) -> list
             f"{len(bad)} such rows"] if len(bad) else []
 
 
+@contextmanager
 def opened(path: Path, problems: list[str]):
-    """The HDF5 file, or None and a sentence."""
+    """The HDF5 file, or None and a sentence. What shows itself as damage while it is read ends the block with one."""
     import h5py
 
-    if not path.is_file():
-        others = ", ".join(sorted(file.name for file in path.parent.glob("*.*"))) or "nothing"
-        problems.append(f"no file {path}; {path.parent.name}/ has {others}")
-        return None
+    file = None
     try:
-        return h5py.File(path, "r")
-    except OSError as error:
+        if path.is_file():
+            file = h5py.File(path, "r")
+        else:
+            others = ", ".join(sorted(file.name for file in path.parent.glob("*.*"))) or "nothing"
+            problems.append(f"no file {path}; {path.parent.name}/ has {others}")
+    except Exception as error:
         problems.append(f"{path} is no HDF5 file, or it is cut short ({describe(error)}); get it again")
-        return None
+    if file is None:
+        yield None
+        return
+    try:
+        with file:
+            yield file
+    except Exception as error:  # damage shows itself in many ways
+        problems.append(f"{path} is damaged, it cannot be read to its end ({describe(error)}); get it again")
