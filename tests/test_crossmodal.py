@@ -1,4 +1,4 @@
-"""MulT's parts are what its papers and torch say they are; its prompts do what CDTP says they do."""
+"""MulT's parts are what its papers and torch say they are."""
 
 import itertools
 import math
@@ -54,9 +54,12 @@ class Plain(nn.Module):
                     theirs.bias.copy_(layer.bias[name][i, 0])
             self.layers.append(nn.ModuleList([attention, norms, up, down]))
 
-    def forward(self, x, heard, source=None):
-        for attention, norms, up, down in self.layers:
+    def forward(self, x, heard, source=None, prompts=()):
+        for i, (attention, norms, up, down) in enumerate(self.layers):
             asked = norms[0](x if source is None else source)
+            if prompts:  # as wide as what leaves the norm, and without its gain and shift
+                told = prompts[i] * norms[0].weight + norms[0].bias
+                asked = torch.cat([told, asked], dim=1)
             x = x + attention(norms[0](x), asked, asked, key_padding_mask=~heard, need_weights=False)[0]
             x = x + down(up(norms[1](x)).relu())
         return nn.functional.layer_norm(x, x.shape[-1:]) * self.gain + self.shift
@@ -64,15 +67,18 @@ class Plain(nn.Module):
 
 @pytest.mark.parametrize("lengths", [(4, 4), (4, 3), (9, 2), (1, 1), (1, 5)])
 @pytest.mark.parametrize("crossed", [True, False])
-def test_an_encoder_is_torchs_attention_norms_and_linear_layers(lengths, crossed):
-    """Side by side (equal and nearly equal lengths) and one after the other (4 times as long)."""
+@pytest.mark.parametrize("told", [0, 2])
+def test_an_encoder_is_torchs_attention_norms_and_linear_layers(lengths, crossed, told):
+    """Side by side (equal and nearly equal lengths) and one after the other (4 times as long); with prompts or none."""
     ours, draw = transformers(), stream("x")
     frames = [torch.randn(3, t, 6, generator=draw) for t in lengths]
     source = frames[::-1] if crossed else None
     heard = [ragged([1, 2, 4], each.shape[1]) for each in (source or frames)]
-    found = ours(frames, heard, source)
+    prompts = torch.randn(2, 2, 3, told, 6, generator=draw)  # layer, encoder, row, prompt, width
+    found = ours(frames, heard, source, [*prompts] if told else None)
     for i, each in enumerate(frames):
-        expected = Plain(ours, i)(each, heard[i], source[i] if crossed else None)
+        mask = nn.functional.pad(heard[i], (told, 0), value=True)
+        expected = Plain(ours, i)(each, mask, source[i] if crossed else None, [*prompts[:, i]] if told else ())
         torch.testing.assert_close(found[i], expected, atol=1e-5, rtol=1e-5)
 
 

@@ -20,20 +20,20 @@ Sequences = Mapping[str, Float[Tensor, "batch _ _"]]
 Masks = Mapping[str, Bool[Tensor, "batch _"]]
 
 
-def positions(frames: int, width: int) -> Float[Tensor, "{frames} {width}"]:
+def positions(frames: int, width: int, device: torch.device | None = None) -> Float[Tensor, "{frames} {width}"]:
     """CDTP eqs. 1-2: sin(pos / 10000^(2i / width)) in column 2i, the cosine of the same in column 2i + 1.
 
     >>> positions(2, 4)[0].tolist()
     [0.0, 1.0, 0.0, 1.0]
     """
-    rate = torch.exp(-math.log(1e4) * torch.arange(0, width, 2) / width)
-    angle = torch.arange(frames)[:, None] * rate
+    rate = torch.exp(-math.log(1e4) * torch.arange(0, width, 2, device=device) / width)
+    angle = torch.arange(frames, device=device)[:, None] * rate
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :width]
 
 
 def placed(x: Float[Tensor, "*batch time width"]) -> Float[Tensor, "*batch time width"]:
     """Frames times the root of their width, as in MulT's code, plus their positions (CDTP 3.2.1)."""
-    return math.sqrt(x.shape[-1]) * x + positions(*x.shape[-2:]).to(x)
+    return math.sqrt(x.shape[-1]) * x + positions(*x.shape[-2:], x.device).to(x)
 
 
 class Weights(NamedTuple):
@@ -192,6 +192,11 @@ def padded(group: Sequence[Tensor]) -> list[Tensor]:
     return [pad(each, (0, 0) * (each.ndim - 2) + (0, longest - each.shape[1])) for each in group]
 
 
+def available(seen: Batch, modality: str) -> Bool[Tensor, "batch"]:
+    """Which rows have any frame of the modality."""
+    return seen.present[modality] & seen.real[modality].any(1)
+
+
 def sequence(seen: Batch, modality: str) -> tuple[Float[Tensor, "batch time dim"], Bool[Tensor, "batch time"]]:
     """A modality's frames as MulT reads them, and which of them count: of each row at least one.
 
@@ -199,7 +204,7 @@ def sequence(seen: Batch, modality: str) -> tuple[Float[Tensor, "batch time dim"
     was trained on whole rows only and is then given a fixed value (the paper's MS), and one that was trained with
     missing modalities (MD); neither what was recorded nor how long it was can be seen.
     """
-    there = seen.present[modality] & seen.real[modality].any(1)
+    there = available(seen, modality)
     here = seen.real[modality] & there[:, None]
     longest = max(int(here.sum(1).max()), 1)
     x = torch.where(rearrange(there, "b -> b 1 1"), seen.x[modality][:, :longest], 0.0)
