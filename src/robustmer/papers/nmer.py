@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 import pandas as pd
 
 from robustmer.batch import LETTERS
 from robustmer.conditions import CLEAN, Condition, everything, incomplete, missing
-from robustmer.corpora import CORPORA, about
+from robustmer.corpora import about
 from robustmer.noise import ZEROS, Gaussian, Impulse, Kind, NoiseScheduler, kind_name, kind_power
+from robustmer.papers import protocol
+from robustmer.papers.protocol import Profile, Spelling, Unit, units
 from robustmer.recipe import Recipe
 from robustmer.statistics import average_over_conditions, holm, paired
-from robustmer.systems import IFMMIN, MCTN, MEN, MMIN, NMER, LogReg, Majority, NMERWithoutVAE, System
+from robustmer.systems import IFMMIN, MCTN, MEN, MMIN, NMER, LogReg, Majority, NMERWithoutVAE
 from robustmer.train import Budget
 
 LEVELS_DB = (-10.0, -20.0, -30.0, -40.0)
@@ -35,20 +36,6 @@ def noise_kind(name: str) -> Kind:
     return NOISES[name]
 
 
-@dataclass(frozen=True)
-class Profile:
-    """How much of the paper's protocol is run. `folds` and `seeds` are the numbers used, `size` that of `synthetic`."""
-
-    budget: Budget
-    seeds: dict[str, int]
-    folds: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    size: str = "quick"
-    pooled: bool = True  # one vector an utterance: NMER then converges in seconds, on sequences in an hour
-    levels_db: tuple[float, ...] = LEVELS_DB
-    noises: tuple[str, ...] = tuple(NOISES)
-    whole: bool = False  # every table on every fold; else only Table 2 is, and the others on the first of them
-
-
 # 60 epochs as in the paper (3.3), but at least 600 steps: 60 epochs of RAVDESS's 240 training rows are 120. On its
 # validation speakers (folds 0 to 2, -10 and -40 dB) NMER is best between steps 200 and 400 of a 400-step training and
 # MEN earlier; 600 leaves a margin. Every stage of every system has this budget (NMER's teacher half of it, on top).
@@ -61,6 +48,7 @@ PROFILES = {
         folds={"synthetic": (0,), "ravdess_av": (0,)},
         size="smoke",
         levels_db=(-10.0,),
+        noises=tuple(NOISES),
     ),
     "quick": Profile(
         Budget(epochs=20, min_steps=150, max_steps=150, batch_size=64, checks=10),
@@ -75,6 +63,8 @@ PROFILES = {
         folds={"synthetic": tuple(range(10)), "ravdess_av": tuple(range(6)), "iemocap_mmin": tuple(range(10))},
         size="paper",
         pooled=False,
+        levels_db=LEVELS_DB,
+        noises=tuple(NOISES),
         whole=True,
     ),
 }
@@ -82,9 +72,7 @@ PROFILES = {
 
 def profile_named(name: str) -> Profile:
     """The profile of that name. Raises LookupError with the names there are."""
-    if name not in PROFILES:
-        raise LookupError(f"no profile {name!r}; there are {', '.join(PROFILES)}")
-    return PROFILES[name]
+    return protocol.named(PROFILES, name)
 
 
 def every_condition(modalities: Sequence[str], scheduler: NoiseScheduler) -> tuple[Condition, ...]:
@@ -134,57 +122,14 @@ def recipes(
     chosen = dict(levels_db=levels_db or p.levels_db, noises=noises or p.noises)
     return [
         recipe
-        for corpus in corpora or p.seeds
-        for seed in seeds_of(p, corpus, first_seed)
-        for fold in p.folds.get(corpus, (0,))
+        for unit in units(p, SPELLING, corpora, first_seed)
         for table in tables or TABLES
-        if p.whole or table == "2" or fold == p.folds.get(corpus, (0,))[0]
-        for recipe in TABLES[table](Unit(p, corpus, fold, seed), **chosen)
+        if p.whole or table == "2" or unit.first
+        for recipe in TABLES[table](unit, **chosen)
     ]
 
 
-def seeds_of(p: Profile, corpus: str, first: int) -> range:
-    if corpus not in p.seeds:
-        raise LookupError(f"no recipes for the corpus {corpus!r}; there are some for {', '.join(p.seeds)}")
-    return range(first, first + p.seeds[corpus])
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One fold and seed of a corpus: what all trainings of a table have in common."""
-
-    profile: Profile
-    corpus: str
-    fold: int
-    seed: int
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        return tuple(CORPORA[self.corpus].ABOUT.modalities)
-
-    def recipe(
-        self, name: str, train: Condition | Sequence[Condition], test: Sequence[Condition], **options: object
-    ) -> Recipe:
-        """The recipe of a system by its spelling in tables; what follows a comma says how it was trained."""
-        system, fixed = SPELLING[name.split(",")[0]]
-        corpus_options = {}
-        if self.corpus == "synthetic":
-            corpus_options = {"size": self.profile.size, "pooled": self.profile.pooled}
-        return Recipe(
-            system,
-            self.corpus,
-            (train,) if isinstance(train, Condition) else tuple(train),
-            tuple(test),
-            self.fold,
-            self.seed,
-            self.profile.budget,
-            options=fixed | options,
-            corpus_options=corpus_options,
-            name=name,
-        )
-
-
-SPELLING: dict[str, tuple[type[System], dict[str, object]]] = {
+SPELLING: Spelling = {
     "majority class": (Majority, {}),
     "LogReg": (LogReg, {}),
     "MEN": (MEN, {}),

@@ -7,13 +7,11 @@ the noise and level that a system was trained with (`train`) and tested at.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 import joblib
 import pandas as pd
 
 from robustmer import papers
-from robustmer.corpora import about
 from robustmer.grid import cross_validate
 from robustmer.papers.nmer import (
     NOISES,
@@ -24,7 +22,9 @@ from robustmer.papers.nmer import (
     profile_named,
     recipes,
 )
-from robustmer.results import ledger, published, read
+from robustmer.papers import protocol
+from robustmer.papers.protocol import Block
+from robustmer.results import published
 from robustmer.statistics import cells, losing, plus_minus, printed, tabulate
 
 COUNTERPART = {"RAVDESS-AV": "IEMOCAP", "synthetic": "IEMOCAP", "CMU-MOSI": "CMU-MOSEI",
@@ -40,37 +40,9 @@ BAR = "LogReg" + NOISY
 CLEAN_ONLY = ("majority class", "LogReg", "MEN")
 
 
-@dataclass(frozen=True)
-class Block:
-    """Rows of one dataset that a page shows together: the page's own run, or what is measured in profile paper."""
-
-    title: str
-    slug: str  # ends the names of its tables
-    rows: pd.DataFrame
-    source: str  # where the numbers come from, for footers
-
-    @property
-    def dataset(self) -> str:
-        return self.rows["dataset"].iloc[0]
-
-    @property
-    def counterpart(self) -> str:
-        """The paper's corpus that stands beside it."""
-        return COUNTERPART[self.dataset]
-
-    @property
-    def chance(self) -> float:
-        """UA of guessing."""
-        return 1 / about(self.dataset).classes
-
-    @property
-    def unit(self) -> str:
-        """What its repetitions are."""
-        return "fold" if self.rows["fold"].nunique() > 1 else "seed"
-
-    @property
-    def noises(self) -> list[str]:
-        return [n for n in NOISES if n in set(self.rows["noise"])]
+def blocks(own: pd.DataFrame | None = None) -> list[Block]:
+    """The page's own rows, if they are not the measured ones, and the committed rows of each dataset."""
+    return protocol.blocks("nmer", COUNTERPART, own)
 
 
 def run(
@@ -88,29 +60,6 @@ def run(
     jobs = joblib.cpu_count() if device == "cpu" else 1
     own = papers.is_own("nmer", profile, chosen)  # others are kept apart from the committed rows
     return cross_validate(chosen, "nmer", profile, jobs, device, progress=False, own=own)
-
-
-def blocks(own: pd.DataFrame | None = None) -> list[Block]:
-    """The page's own rows, if they are not the measured ones, and the committed rows of each dataset."""
-    found = []
-    if own is not None and len(own) and set(own["profile"]) != {"paper"}:
-        profile, dataset = own["profile"].iloc[0], own["dataset"].iloc[0]
-        found.append(Block(f"{dataset}, this page's own run (profile {profile})", "here", own, source_of(own)))
-    measured = read(ledger("nmer", "paper"))
-    if own is not None and set(own["profile"]) == {"paper"}:  # other recipes than the paper's, or an edited library
-        measured = pd.concat([measured, own[~own["key"].isin(measured["key"])]])
-    for dataset, rows in measured.groupby("dataset", sort=False):
-        found.append(Block(f"{dataset}, measured (profile paper)", dataset.lower(), rows, source_of(rows)))
-    return found
-
-
-def source_of(rows: pd.DataFrame) -> str:
-    """One sentence for the footer of a table."""
-    dataset = "synthetic data" if rows["dataset"].iloc[0] == "synthetic" else rows["dataset"].iloc[0]
-    folds, seeds = rows["fold"].nunique(), rows["seed"].nunique()
-    unit = f"{folds} folds" if folds > 1 else "one split (intervals over seeds only)"
-    run = f"{', '.join(rows['device'].unique())}, commit {', '.join(dict.fromkeys(rows['commit']))}"
-    return f"Profile {rows['profile'].iloc[0]}, {dataset}, {unit}, up to {seeds} seeds, {run}."
 
 
 def level_names(levels: Sequence[str]) -> list[str]:
