@@ -9,7 +9,7 @@ from torch import nn
 
 from robustmer import laws
 from robustmer.conditions import CLEAN, Condition, corrupt
-from robustmer.nn.crossmodal import Backbone, Transformers, last_real, positions, sequence
+from robustmer.nn.crossmodal import Backbone, Transformers, last_frame, positions, sequence
 from robustmer.nn.dropout import dropout
 from robustmer.noise import stream
 from robustmer.systems import MulT, count_parameters
@@ -144,7 +144,17 @@ def test_neither_frames_nor_length_of_an_absent_modality_are_seen():
 
 def test_the_last_real_frame_is_read():
     x, here = torch.arange(12.0).view(2, 3, 2), torch.tensor([[True, False, False], [True, True, True]])
-    assert last_real(x, here).tolist() == [[0, 1], [10, 11]]
+    assert last_frame(x, here).tolist() == [[[0, 1]], [[10, 11]]]
+
+
+@pytest.mark.parametrize("lengths", [(4, 4), (9, 2), (1, 1)])
+def test_the_last_frame_alone_is_what_it_is_among_all(lengths):
+    ours, draw = transformers(), stream("x")
+    frames = [torch.randn(3, t, 6, generator=draw) for t in lengths]
+    heard = [ragged([1, 2, 4], each.shape[1]) for each in frames]
+    whole, last = ours(frames, heard), ours(frames, heard, last=True)
+    for each, mask, found in zip(whole, heard, last, strict=True):
+        torch.testing.assert_close(found, last_frame(each, mask), atol=1e-5, rtol=1e-5)
 
 
 def test_side_by_side_or_one_after_the_other_gradients_are_the_same():

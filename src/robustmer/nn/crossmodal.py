@@ -108,21 +108,24 @@ class Transformers(nn.Module):
         heard: Sequence[Bool[Tensor, "batch _"]],
         source: Sequence[Float[Tensor, "batch _ width"]] | None = None,
         prompts: Sequence[Float[Tensor, "encoder batch prompt width"]] | None = None,
+        last: bool = False,
     ) -> list[Float[Tensor, "batch _ width"]]:
         """What each encoder makes of its frames x. `heard` says which frames of its source may be heard, of every row
-        at least one. `prompts` are further tokens, given for each layer, that all frames hear beside the source."""
+        at least one. `prompts` are further tokens, given for each layer, that all frames hear beside the source.
+        With `last` and no source, only each row's last frame that counts is put out, and the last layer computes no
+        other."""
         weights = [layer.weights() for layer in self.layers]
         groups = [x, heard] if source is None else [x, heard, source]
         if all(side_by_side(group) for group in groups):
             stacked = [torch.stack(padded(group)) for group in groups]
-            out = self.encode(weights, self.gain, self.shift, prompts, *stacked)
+            out = self.encode(weights, self.gain, self.shift, prompts, last, *stacked)
             return [encoded[:, : frames.shape[1]] for encoded, frames in zip(out, x, strict=True)]
         each = zip(*([Weights(*one) for one in zip(*(w.split(1) for w in layer), strict=True)] for layer in weights),
                    self.gain.split(1), self.shift.split(1), strict=True)  # fmt: skip
         out = []
         for i, (*layers, gain, shift) in enumerate(each):
             own = None if prompts is None else [p[i : i + 1] for p in prompts]
-            out.append(self.encode(layers, gain, shift, own, *(group[i][None] for group in groups))[0])
+            out.append(self.encode(layers, gain, shift, own, last, *(group[i][None] for group in groups))[0])
         return out
 
     def encode(
@@ -131,23 +134,26 @@ class Transformers(nn.Module):
         gain: Tensor,
         shift: Tensor,
         prompts: Sequence[Float[Tensor, "encoder batch prompt width"]] | None,
+        last: bool,
         x: Float[Tensor, "encoder batch time width"],
         heard: Bool[Tensor, "encoder batch source"],
         source: Float[Tensor, "encoder batch source width"] | None = None,
-    ) -> Float[Tensor, "encoder batch time width"]:
-        shape = x.shape
-        source = None if source is None else layer_norm(source, shape[-1:])
+    ) -> Float[Tensor, "encoder batch _ width"]:
+        wide = x.shape[-1:]
+        source = None if source is None else layer_norm(source, wide)
         for i, layer in enumerate(weights):
-            normed = layer_norm(x, shape[-1:])
+            normed = layer_norm(x, wide)
             asked, mask = normed if source is None else source, heard
             if prompts is not None:
                 asked = torch.cat([prompts[i], asked], dim=2)
                 mask = pad(heard, (prompts[i].shape[2], 0), value=True)
+            if last and i == len(weights) - 1:
+                x, normed = last_frame(x, heard), last_frame(normed, heard)
             x = x + self.drop(self.attend(layer, normed, asked, mask))
-            normed = layer_norm(x, shape[-1:]).flatten(1, 2)
+            normed = layer_norm(x, wide).flatten(1, 2)
             hidden = self.drop(torch.baddbmm(layer.up_bias, normed, layer.up).relu_())
-            x = x + self.drop(torch.baddbmm(layer.down_bias, hidden, layer.down).view(shape))
-        return torch.addcmul(shift, layer_norm(x, shape[-1:]), gain)
+            x = x + self.drop(torch.baddbmm(layer.down_bias, hidden, layer.down).view(x.shape))
+        return torch.addcmul(shift, layer_norm(x, wide), gain)
 
     def attend(
         self,
@@ -251,13 +257,15 @@ class Backbone(nn.Module):
         if tokens is not None:
             frames = [torch.cat([tokens[m], each], dim=1) for m, each in zip(x, frames, strict=True)]
             heard = [pad(each, (tokens[m].shape[1], 0), value=True) for m, each in zip(x, heard, strict=True)]
-        remembered = self.memory(frames, heard, prompts=prompts[1])
-        joint = torch.cat([last_real(each, mask) for each, mask in zip(remembered, heard, strict=True)], dim=-1)
+        remembered = self.memory(frames, heard, prompts=prompts[1], last=True)
+        joint = torch.cat([each[:, 0] for each in remembered], dim=-1)
         first, second = self.residual
         return self.out(joint + second(dropout(first(joint).relu(), self.dropout, self.training)))
 
 
-def last_real(x: Float[Tensor, "batch time width"], here: Bool[Tensor, "batch time"]) -> Float[Tensor, "batch width"]:
-    """Of each row the last frame that counts; real frames are the first ones of a row."""
-    last = rearrange(here.sum(1) - 1, "b -> b 1 1").expand(-1, 1, x.shape[-1])
-    return x.gather(1, last)[:, 0]
+def last_frame(
+    x: Float[Tensor, "*rows time width"], here: Bool[Tensor, "*rows time"]
+) -> Float[Tensor, "*rows 1 width"]:
+    """Of each row the last frame that counts; those that count are the first ones of a row, and one at least."""
+    last = (here.sum(-1) - 1)[..., None, None].expand(*x.shape[:-2], 1, x.shape[-1])
+    return x.gather(-2, last)
