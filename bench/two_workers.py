@@ -54,8 +54,7 @@ def cluster(workers: int):
         finally:
             for process in started:
                 if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGTERM)
-            for process in started:
+                    os.killpg(process.pid, signal.SIGKILL)  # a worker whose scheduler is gone waits for it
                 process.wait()
 
 
