@@ -5,6 +5,8 @@ from robustmer.systems.logreg import LogReg
 from robustmer.systems.majority import Majority
 from robustmer.systems.mctn import MCTN
 from robustmer.systems.men import MEN
+from robustmer.systems.misa import MISA
+from robustmer.systems.mmim import MMIM
 from robustmer.systems.mmin import MMIN
 from robustmer.systems.nmer import NMER
 from robustmer.systems.nmer_without_vae import NMERWithoutVAE
@@ -19,7 +21,9 @@ SYSTEMS: dict[str, type[System]] = {
     "IFMMIN": IFMMIN,
     "NMER": NMER,
     "NMERWithoutVAE": NMERWithoutVAE,
+    "MISA": MISA,
+    "MMIM": MMIM,
 }
 
-__all__ = ["SYSTEMS", "IFMMIN", "LogReg", "MCTN", "MEN", "MMIN", "Majority", "NMER", "NMERWithoutVAE", "Objective",
-           "Stage", "System", "count_parameters", "load_system"]
+__all__ = ["SYSTEMS", "IFMMIN", "LogReg", "MCTN", "MEN", "MISA", "MMIM", "MMIN", "Majority", "NMER", "NMERWithoutVAE",
+           "Objective", "Stage", "System", "count_parameters", "load_system"]
