@@ -7,10 +7,11 @@ import torch
 from torch.distributions import MultivariateNormal
 
 from robustmer import laws
-from robustmer.conditions import Condition, corrupt
+from robustmer.conditions import Condition, corrupt, missing
+from robustmer.nn.completion import Completion
 from robustmer.nn.gaussians import central_moment_discrepancy
 from robustmer.noise import stream
-from robustmer.systems import MISA, MMIM
+from robustmer.systems import MISA, MMIM, MMIN, Completed, MISAWithCompletion, MMIMWithCompletion
 from robustmer.systems.misa import overlap
 from robustmer.systems.mmim import cpc, log_density, mixture_entropy
 from robustmer.train import Budget, fit
@@ -179,3 +180,66 @@ def test_mmim_learns_that_one_code_tells_of_another():
         with torch.no_grad():
             bounds.append(-float(made.eval().loss(rows, rows)["mi"]) / made.weight_mi)
     assert bounds[0] > bounds[1] + 1
+
+
+class MMINCompleted(Completed):
+    """A system with a stage of its own before the last, as a reader would write it."""
+
+    def __init__(self, dims, classes, frames=3):
+        super().__init__(MMIN(dims, classes), Completion(dims, frames, widths=(8, 16), steps=5))
+
+
+COMPLETED = pytest.mark.parametrize("system", [MISAWithCompletion, MMIMWithCompletion, MMINCompleted])
+SHAPE = pytest.mark.parametrize("shape", laws.SHAPES)
+
+
+@SHAPE
+@pytest.mark.parametrize("law", [law for law in laws.LAWS if law is not laws.one_small_batch_can_be_learnt_by_heart])
+def test_a_system_of_ones_own_keeps_its_laws_behind_a_completion(law, shape):
+    law(MMINCompleted, *laws.SHAPES[shape])
+
+
+@COMPLETED
+@SHAPE
+def test_rows_that_miss_nothing_reach_the_system_as_they_are(system, shape):
+    dims, longest = laws.SHAPES[shape]
+    made, batch = laws.make(system, dims).eval(), laws.small_batch(dims, longest)
+    assert torch.equal(made(batch), made.system(batch))
+    first = tuple(dims)[0]
+    some = batch.replace(present=batch.present | {first: torch.arange(len(batch)) % 2 == 0})
+    torch.testing.assert_close(made(some)[::2], made.system(batch)[::2], atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(made(some)[1::2], made.system(batch)[1::2])
+
+
+@COMPLETED
+@SHAPE
+def test_a_system_never_sees_that_something_is_missing_nor_what_it_was(system, shape, monkeypatch):
+    dims, longest = laws.SHAPES[shape]
+    made, batch = laws.make(system, dims).eval(), laws.small_batch(dims, longest)
+    met = []
+    monkeypatch.setattr(made.system, "forward", lambda seen: met.append(seen) or torch.zeros(len(seen), 3))
+    for condition in missing(tuple(dims)):
+        seen = corrupt(batch, condition, stream("missing"))
+        gone = [m for m in dims if m not in condition.seen]
+        made(seen)
+        made(seen.replace(x=seen.x | {m: torch.randn_like(seen.x[m]) for m in gone}))
+        one, other = met[-2:]
+        assert all(one.present[m].all() and torch.equal(one.x[m], other.x[m]) for m in dims)
+        assert all(torch.equal(one.x[m], batch.x[m]) for m in condition.seen)
+
+
+@COMPLETED
+@SHAPE
+def test_the_completion_learns_first_and_is_then_frozen(system, shape):
+    dims, longest = laws.SHAPES[shape]
+    made, batch = laws.make(system, dims).train(), laws.small_batch(dims, longest)
+    seen = corrupt(batch, missing(tuple(dims)), stream("missing"))
+    first, *rest = made.stages()
+    assert first.clean and set(map(id, first.objectives["all"].params)) == set(map(id, made.completion.parameters()))
+    assert [stage.name for stage in rest] == [stage.name for stage in made.system.stages()]
+    for stage in rest:
+        for objective in stage.objectives.values():
+            torch.stack(list(objective.loss(batch, seen).values())).sum().backward()
+            assert {id(p) for p in objective.params} <= set(map(id, made.system.parameters()))
+    assert all(p.grad is None for p in made.completion.parameters())
+    assert any(p.grad is not None for p in made.system.parameters())

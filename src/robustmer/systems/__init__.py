@@ -1,5 +1,6 @@
 """One file a system, read from top to bottom. A new system is a file here and a line below."""
 
+from robustmer.systems.completed import Completed, MISAWithCompletion, MMIMWithCompletion
 from robustmer.systems.if_mmin import IFMMIN
 from robustmer.systems.logreg import LogReg
 from robustmer.systems.majority import Majority
@@ -23,7 +24,10 @@ SYSTEMS: dict[str, type[System]] = {
     "NMERWithoutVAE": NMERWithoutVAE,
     "MISA": MISA,
     "MMIM": MMIM,
+    "MISAWithCompletion": MISAWithCompletion,
+    "MMIMWithCompletion": MMIMWithCompletion,
 }
 
-__all__ = ["SYSTEMS", "IFMMIN", "LogReg", "MCTN", "MEN", "MISA", "MMIM", "MMIN", "Majority", "NMER", "NMERWithoutVAE",
-           "Objective", "Stage", "System", "count_parameters", "load_system"]
+__all__ = ["SYSTEMS", "Completed", "IFMMIN", "LogReg", "MCTN", "MEN", "MISA", "MISAWithCompletion", "MMIM",
+           "MMIMWithCompletion", "MMIN", "Majority", "NMER", "NMERWithoutVAE", "Objective", "Stage", "System",
+           "count_parameters", "load_system"]

@@ -27,12 +27,14 @@ class MMIM(System):
     and audio that the corpus has to each of the others (the paper's pairs are text and visual, text and audio), with a
     Gaussian q and H(Y) from a Gaussian for each class. From the fusion back to each modality: contrastive predictive
     coding. In every step q first learns to predict (`likelihood`), then the rest learns L = task + `weight_cpc` CPC -
-    `weight_mi` bounds and leaves q as it is (the paper takes turns by epochs).
+    `weight_mi` bounds and leaves q as it is (the authors' code takes turns by epochs).
 
     Sizes (16 for the codes of voice and video, 128 for the fusion), weights (0.1 each), dropout 0.1 and learning rate
     1e-3 are the defaults of the authors' code. Simplified: H(Y) is of the rows of one batch (theirs adds those of the
-    batch before); the encoders are the library's, with a linear layer to the code (theirs: LSTMs of 16 units, and
-    BERT's 768 for text); Xavier's first weights, weight decay for q and the clipping of gradients at 1 are left out.
+    batch before) and of the code itself, as in the paper (theirs: of four numbers made from it); the encoders are the
+    library's, with a linear layer to the code (theirs: LSTMs of 16 units, and BERT's 768 for text); Xavier's first
+    weights and the clipping of gradients at 1 are left out. Log q is a whole log density, as in the paper: the authors'
+    code leaves out log sigma, so that it is highest where sigma is infinite.
     """
 
     def __init__(
