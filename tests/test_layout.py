@@ -11,7 +11,7 @@ import robustmer
 
 SOURCE = Path(robustmer.__file__).parent
 ORDER = ["batch", "noise", "conditions", "corpora", "nn", "systems", "metrics", "results", "statistics", "source",
-         "recipe", "train", "cost", "evaluate", "laws", "papers", "display", "book", "cli"]  # fmt: skip
+         "recipe", "train", "cost", "evaluate", "grid", "laws", "papers", "display", "book", "cli"]  # fmt: skip
 # Settings name a Budget, which is what training is: a recipe may import train, train may not import a recipe.
 ORDER[ORDER.index("recipe") : ORDER.index("train") + 1] = ["train", "recipe"]
 FILES = sorted(SOURCE.rglob("*.py"))

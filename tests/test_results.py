@@ -15,17 +15,18 @@ import pytest
 import torch
 from test_corpora import mosi_arrays, write
 
-from robustmer import evaluate as evaluating
+from robustmer import grid
 from robustmer import results
 from robustmer.batch import MODALITIES
 from robustmer.conditions import CLEAN, Condition, everything, incomplete, missing, missing_modes
 from robustmer.corpora import load
-from robustmer.evaluate import cross_validate, evaluate
+from robustmer.evaluate import evaluate
+from robustmer.grid import cross_validate
 from robustmer.metrics import REGRESSION
 from robustmer.noise import Gaussian, Impulse, NoiseScheduler
 from robustmer.papers import PAPERS, find, keys, nmer
 from robustmer.recipe import Recipe, describe
-from robustmer.results import Row, append, published, read
+from robustmer.results import Row, append, key_of, published, read
 from robustmer.source import source_hash
 from robustmer.statistics import average_over_conditions, paired, summarise
 from robustmer.systems import MEN, NMER, SYSTEMS, LogReg, System
@@ -44,12 +45,15 @@ def recipe(**changes) -> Recipe:
 
 
 def test_rows_come_back_as_they_were_written(tmp_path):
-    rows = [ROW, replace(ROW, metric="UA", value=0.25, note='with "quotes", commas')]
-    append(tmp_path / "x.csv", rows, {"system": "MEN"})
-    append(tmp_path / "x.csv", [replace(ROW, key="k1")], {"system": "NMER"})
+    first, second = ({"system": name} for name in ("MEN", "NMER"))
+    row = replace(ROW, key=key_of(first))
+    rows = [row, replace(row, metric="UA", value=0.25, note='with "quotes", commas')]
+    append(tmp_path / "x.csv", rows, first)
+    append(tmp_path / "x.csv", rows[:1], first)
+    append(tmp_path / "x.csv", [replace(row, key=key_of(second))], second)
     back = read(tmp_path / "x.csv")
-    assert [Row(**row) for row in back.to_dict("records")] == [*rows, replace(ROW, key="k1")]
-    assert results.read_recipes(tmp_path / "x.recipes.jsonl") == {"k0": {"system": "MEN"}, "k1": {"system": "NMER"}}
+    assert [Row(**row) for row in back.to_dict("records")] == [*rows[1:], row, replace(row, key=key_of(second))]
+    assert results.read_recipes(tmp_path / "x.recipes.jsonl") == {key_of(r): r for r in (first, second)}
 
 
 def test_a_torn_header_is_written_anew(tmp_path):
@@ -82,7 +86,8 @@ def test_a_file_that_is_no_ledger_is_refused_by_name(tmp_path):
 
 def write_some(path, who):
     for i in range(20):
-        append(path, [replace(ROW, key=f"{who}-{i}", metric=m) for m in ("WA", "UA")], {"who": who})
+        about = {"who": who, "i": i}
+        append(path, [replace(ROW, key=key_of(about), metric=m) for m in ("WA", "UA")], about)
 
 
 def test_processes_that_append_at_once_lose_and_mix_nothing(tmp_path):
@@ -425,7 +430,7 @@ def test_every_measured_row_has_a_recipe_that_produces_it_again(paper):
 
 @pytest.fixture
 def ledgers(tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluating, "ledger", lambda paper, profile: tmp_path / f"{paper}-{profile}.csv")
+    monkeypatch.setattr(grid, "ledger", lambda paper, profile: tmp_path / f"{paper}-{profile}.csv")
     return tmp_path
 
 
@@ -434,8 +439,8 @@ def test_a_finished_key_is_not_computed_twice_and_a_stored_key_gives_the_same_ro
     first = cross_validate(recipes[:3], "nmer", "quick", progress=False)
     assert len(first) == 9 and first["key"].nunique() == 3
     runs = []
-    real = evaluating.run_recipe
-    monkeypatch.setattr(evaluating, "run_recipe", lambda r, **k: (runs.append(r.key), real(r, **k))[1])
+    real = grid.run_recipe
+    monkeypatch.setattr(grid, "run_recipe", lambda r, **k: (runs.append(r.key), real(r, **k))[1])
     whole = cross_validate(recipes, "nmer", "quick", progress=False)
     assert runs == [recipes[3].key] and len(whole) == 12
     again = cross_validate(recipes[:1], "nmer", "quick", progress=False, again=True)
@@ -450,7 +455,7 @@ def test_a_regression_has_its_own_metrics_and_is_finished_when_they_are_there(le
     rows = cross_validate(recipes, "nmer", "quick", progress=False)
     assert set(rows["metric"]) == set(REGRESSION) and set(rows["dataset"]) == {"CMU-MOSI sentiment"}
     assert set(rows.loc[rows["metric"] == "mae", "unit"]) == {"label"}
-    monkeypatch.setattr(evaluating, "run_recipe", lambda *_, **__: pytest.fail("computed twice"))
+    monkeypatch.setattr(grid, "run_recipe", lambda *_, **__: pytest.fail("computed twice"))
     assert len(cross_validate(recipes, "nmer", "quick", progress=False)) == len(rows)
 
 
@@ -460,7 +465,7 @@ def test_a_regression_has_its_own_metrics_and_is_finished_when_they_are_there(le
 ])  # fmt: skip
 def test_training_conditions_are_told_apart_in_a_few_words(train, words):
     made = recipe(train=train)
-    assert evaluating.describe_train(made, load("synthetic", size="smoke").fold(0)[0]) == words
+    assert grid.describe_train(made, load("synthetic", size="smoke").fold(0)[0]) == words
 
 
 def test_two_states_of_one_corpus_do_not_mix(ledgers):
@@ -482,9 +487,9 @@ def test_a_unit_of_which_rows_were_lost_is_computed_again(ledgers):
 
 @pytest.mark.parametrize("commit, own", [("0123456789+", True), ("unknown", True), ("0123456789", False)])
 def test_the_committed_ledger_takes_only_the_papers_recipes_from_a_commit(tmp_path, monkeypatch, commit, own):
-    monkeypatch.setattr(evaluating, "ROOT", tmp_path)
-    monkeypatch.setattr(evaluating, "ledger", lambda paper, profile: tmp_path / f"{paper}-{profile}.csv")
-    monkeypatch.setattr(evaluating, "commit", lambda: commit)
+    monkeypatch.setattr(grid, "ROOT", tmp_path)
+    monkeypatch.setattr(grid, "ledger", lambda paper, profile: tmp_path / f"{paper}-{profile}.csv")
+    monkeypatch.setattr(grid, "commit", lambda: commit)
     assert len(cross_validate([recipe()], "nmer", "paper", progress=False, own=own)) == 3
     assert not (tmp_path / "nmer-paper.csv").exists() and (tmp_path / "nmer-unpublished.csv").exists()
 
@@ -510,7 +515,7 @@ def test_runs_on_one_ledger_divide_the_work(ledgers):
 
 def test_an_interrupted_run_keeps_what_was_finished(ledgers, monkeypatch):
     recipes = [recipe(seed=s) for s in range(3)]
-    real, left = evaluating.run_recipe, [2]
+    real, left = grid.run_recipe, [2]
 
     def stopped(r, **options):
         left[0] -= 1
@@ -518,7 +523,7 @@ def test_an_interrupted_run_keeps_what_was_finished(ledgers, monkeypatch):
             raise KeyboardInterrupt
         return real(r, **options)
 
-    monkeypatch.setattr(evaluating, "run_recipe", stopped)
+    monkeypatch.setattr(grid, "run_recipe", stopped)
     with pytest.raises(KeyboardInterrupt):
         cross_validate(recipes, "nmer", "quick", progress=False)
     assert len(read(ledgers / "nmer-quick.csv")) == 6

@@ -8,8 +8,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from robustmer import evaluate as evaluating
-from robustmer import laws
+from robustmer import grid, laws
 from robustmer import train as training
 from robustmer.batch import MODALITIES
 from robustmer.conditions import CLEAN, Condition, corrupt, incomplete, missing_modes
@@ -22,6 +21,7 @@ from robustmer.nn.task import task_loss
 from robustmer.noise import NoiseScheduler, stream
 from robustmer.recipe import Recipe
 from robustmer.systems import IFMMIN, MEN, MMIN, NMER, SYSTEMS, LogReg, count_parameters, load_system
+from robustmer.systems.system import with_targets
 from robustmer.train import Budget, Diverged, fit, seeded
 
 IEMOCAP = {"audio": 130, "visual": 342, "text": 1024}
@@ -182,12 +182,12 @@ def test_what_a_system_should_reach_is_clean_and_what_it_reads_is_not(name, shap
     made, batch = laws.make(SYSTEMS[name], dims).eval(), laws.small_batch(dims, longest)
     noisy = Condition(noise={m: NoiseScheduler(snr_db=-10) for m in dims})
     seen = corrupt(batch, noisy, stream("targets"))
-    loss = list(made.stages())[-1].objectives["all"].loss
+    stage = list(made.stages())[-1]
     other = batch.replace(x={m: 2 * x for m, x in batch.x.items()})
     terms = []
     for clean in (batch, other):
         with seeded("targets"):
-            terms.append(loss(clean, seen))
+            terms.append(stage.objectives["all"].loss(with_targets(made, stage, clean), seen))
     changed = {term for term in terms[0] if not torch.equal(terms[0][term], terms[1][term])}
     assert changed == set(TARGETS[name])
 
@@ -220,18 +220,22 @@ def test_nmers_targets_come_from_clean_data_and_the_frozen_teacher():
     dims, longest = laws.SHAPES["three sequences"]
     system, batch = laws.make(NMER, dims), laws.small_batch(dims, longest)
     seen = corrupt(batch, Condition(noise={"audio": NoiseScheduler(snr_db=-10)}), stream("test"))
-    before = system.teacher.targets(batch)
-    system.joint_loss(batch, seen)["mse"].backward()
+    stage = list(system.stages())[-1]
+    asked = with_targets(system.train(), stage, batch)  # without dropout
+    assert system.teacher.training
+    expected = system.eval().teacher.targets(batch)
+    assert all(torch.allclose(asked.targets[name], expected[name], atol=1e-6) for name in ("specific", "invariant"))
+    system.train().joint_loss(asked, seen)["mse"].backward()
     assert all(p.grad is None for p in system.teacher.parameters())
-    after = system.train().teacher.targets(batch)  # without dropout
-    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
 def test_nmers_kl_and_squared_error_are_divided_by_the_same_number():
     """Equations 6 and 7, summed over all rows and elements, both over rows times the width of C; weights 1, 10, 1."""
     dims, longest = laws.SHAPES["three vectors"]
     system, batch = laws.make(NMER, dims).eval(), laws.small_batch(dims, longest)
-    out, (c, invariant), losses = system.joint(batch), system.teacher.targets(batch), system.joint_loss(batch, batch)
+    batch = with_targets(system, list(system.stages())[-1], batch)
+    out, losses = system.joint(batch), system.joint_loss(batch, batch)
+    c, invariant = batch.targets["specific"], batch.targets["invariant"]
     n = len(batch) * 3 * 128
     torch.testing.assert_close(losses["kl"], kl_to_standard(out.mu, out.logvar).sum() / n)
     torch.testing.assert_close(losses["mse"], (out.c - c).square().sum() / n)
@@ -269,7 +273,7 @@ def test_the_test_part_leaves_no_trace_in_a_training(monkeypatch):
     """Other test rows, the same weights: of any two corpora that differ in their test parts only."""
     states = []
     keep = lambda system, test, conditions: states.append(system.state_dict()) or []  # noqa: E731
-    monkeypatch.setattr(evaluating, "evaluate", keep)
+    monkeypatch.setattr(grid, "evaluate", keep)
     plain = load("synthetic", size="smoke", pooled=True)
     changed = plain.rows.replace(x={m: x.clone() for m, x in plain.rows.x.items()}, label=plain.rows.label.clone())
     for x in changed.x.values():
@@ -277,8 +281,8 @@ def test_the_test_part_leaves_no_trace_in_a_training(monkeypatch):
     changed.label[plain.folds[0][2]] = 0
     recipe = Recipe(NMER, "synthetic", (CLEAN,), (CLEAN,), budget=Budget(epochs=1, max_steps=2, checks=1))
     for corpus in (plain, replace(plain, rows=changed)):
-        monkeypatch.setattr(evaluating, "load", lambda *_, corpus=corpus, **__: corpus)
-        evaluating.run_recipe(recipe, "nmer", "smoke", "cpu", "none")
+        monkeypatch.setattr(grid, "load", lambda *_, corpus=corpus, **__: corpus)
+        grid.run_recipe(recipe, "nmer", "smoke", "cpu", "none")
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
@@ -291,8 +295,9 @@ def test_an_absent_modality_without_any_frame_leaves_gradients_finite():
     for name in ALL:
         system = laws.make(ALL[name], batch.dims)
         for stage in system.stages():
+            told = with_targets(system, stage, batch)
             for objective in stage.objectives.values():
-                torch.stack(list(objective.loss(batch, batch).values())).sum().backward()
+                torch.stack(list(objective.loss(told, told).values())).sum().backward()
         assert all(p.grad is None or torch.isfinite(p.grad).all() for p in system.parameters()), name
 
 

@@ -130,7 +130,7 @@ batch = train[range(min(128, len(train)))]
 with torch.no_grad(), seeded("first step", seed):
     seen = corrupt(batch, conditions, stream("first step", seed, device=device))
     out = system.train().joint(seen)
-    target, _ = system.teacher.targets(batch)
+    target = system.teacher.eval().targets(batch)["specific"]
     kl = kl_to_standard(out.mu, out.logvar)
     squares = (out.c - target).square()
 reductions = pd.DataFrame({"KL": {
@@ -200,7 +200,7 @@ def with_latent(choose, condition, draw) -> dict[str, float]:
     with seeded("latent", seed, draw):
         out = system.eval().joint(seen)
         c = system.decode(choose(out), out.invariant)
-        target, _ = system.teacher.targets(valid)
+        target = system.teacher.targets(valid)["specific"]
     guess = system.classifier(c).argmax(1)
     return {"UA": ua(seen.label, guess), "squared error of C": float((c - target).square().mean())}
 

@@ -38,7 +38,7 @@ from IPython.display import Markdown, display
 
 from robustmer.corpora import about, find
 from robustmer.display import paper_beside_ours, rank_diagram, run_card, snr_curves, table, theme
-from robustmer.evaluate import cross_validate
+from robustmer.grid import cross_validate
 from robustmer.noise import NoiseScheduler
 from robustmer.papers import is_own, nmer
 from robustmer.papers import nmer_tables as tables

@@ -40,7 +40,7 @@ from IPython.display import Markdown, display
 
 from robustmer.corpora import CORPORA, find
 from robustmer.display import run_card, table, theme
-from robustmer.evaluate import cross_validate
+from robustmer.grid import cross_validate
 from robustmer.noise import kind_power
 from robustmer.papers import is_own, nmer
 from robustmer.results import ledger, read

@@ -47,7 +47,8 @@ from robustmer.batch import collate, mean_over_time
 from robustmer.conditions import CLEAN, corrupt, everything, incomplete
 from robustmer.corpora import Corpus, find, folds_by_group, load
 from robustmer.display import run_card, snr_curves, table, theme
-from robustmer.evaluate import cross_validate, evaluate
+from robustmer.evaluate import evaluate
+from robustmer.grid import cross_validate
 from robustmer.noise import NoiseScheduler, stream
 from robustmer.papers import is_own, nmer
 from robustmer.recipe import describe

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ class Batch:
     `variance` is sigma^2 of NMER eq. 4 for each modality, measured on the train part of the fold, so that no
     evaluation ever sets its own noise; `name` says where the rows come from and names their random streams.
     `label` is the number of a class, or a float where a number is asked for (a regression, such as sentiment).
+    `targets` holds what a frozen network says about the clean rows, where a stage asked for it (`Stage.targets`).
     """
 
     x: Mapping[str, Float[Tensor, "batch _ _"]]
@@ -37,6 +39,7 @@ class Batch:
     id: np.ndarray
     variance: Mapping[str, float] = field(default_factory=dict)
     name: str = "batch"
+    targets: Mapping[str, Float[Tensor, "batch _"]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.label)
@@ -58,12 +61,24 @@ class Batch:
     def device(self) -> torch.device:
         return self.label.device
 
+    @cached_property
+    def lengths(self) -> dict[str, np.ndarray]:
+        """Real frames of each row and modality, known to the host: choosing rows never waits for the device."""
+        return {m: r.sum(1).cpu().numpy() for m, r in self.real.items()}
+
+    @property
+    def work(self) -> np.ndarray | None:
+        """Features of each row, all modalities together: what it costs to read it. None where all rows are as long."""
+        if all(len(n) == 0 or n.min() == n.max() for n in self.lengths.values()):
+            return None
+        return sum(n * self.dims[m] for m, n in self.lengths.items())
+
     def replace(self, **changes) -> Batch:
         return dataclasses.replace(self, **changes)
 
     def to(self, device: str | torch.device) -> Batch:
         move = lambda group: {m: t.to(device) for m, t in group.items()}  # noqa: E731
-        groups = {"x": move(self.x), "real": move(self.real), "present": move(self.present)}
+        groups = {name: move(getattr(self, name)) for name in ("x", "real", "present", "targets")}
         return self.replace(**groups, label=self.label.to(device))
 
     def __getitem__(self, rows: int | Sequence[int] | np.ndarray | Tensor | slice) -> Batch:
@@ -76,17 +91,23 @@ class Batch:
                 raise IndexError(f"a mask of {len(rows)} rows was given for {self.name}, which has {len(self)}")
             rows = rows.nonzero().flatten()
         rows = rows.long().reshape(-1)
-        there, here = rows.to(self.device), rows.cpu().numpy()
-        real = {m: r[there] for m, r in self.real.items()}
-        longest = {m: max(int(r.any(0).sum()), 1) for m, r in real.items()}
-        return self.replace(
-            x={m: x[there][:, : longest[m]] for m, x in self.x.items()},
-            real={m: r[:, : longest[m]] for m, r in real.items()},
+        return self.take(rows.cpu().numpy(), rows.to(self.device))
+
+    def take(self, here: np.ndarray, there: Int[Tensor, "row"]) -> Batch:
+        """The rows of these numbers, which the host (`here`) and the device (`there`) are both told."""
+        lengths = {m: n[here] for m, n in self.lengths.items()}
+        longest = {m: max(int(n.max(initial=0)), 1) for m, n in lengths.items()}
+        part = self.replace(
+            x={m: x[:, : longest[m]][there] for m, x in self.x.items()},
+            real={m: r[:, : longest[m]][there] for m, r in self.real.items()},
             present={m: p[there] for m, p in self.present.items()},
             label=self.label[there],
             speaker=self.speaker[here],
             id=self.id[here],
+            targets={name: t[there] for name, t in self.targets.items()},
         )
+        part.__dict__["lengths"] = lengths
+        return part
 
 
 def collate(

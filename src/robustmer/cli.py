@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("-o", "--output", metavar="OUT.ipynb", help="notebook: where to write it, else below runs/")
     run.add_argument("--profile", choices=PROFILES, help="paper: its size (default: quick)")
     run.add_argument("--corpus", action="append", metavar="NAME", help="paper: only this corpus; may be repeated")
+    run.add_argument("--engine", metavar="WHERE", help="paper: local (default) or dask://HOST:PORT, a Dask cluster")
     run.add_argument("--jobs", type=int, metavar="N", help="paper: how many trainings at once (default: 1)")
     run.add_argument("--device", metavar="NAME", help="recipe or paper: cpu, cuda, cuda:1, ... (default: cpu)")
     run.set_defaults(do=do_run)
@@ -63,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
 def do_run(args: argparse.Namespace) -> int:
     what = args.what
     if what.endswith((".ipynb", ".py")) or Path(what).is_file():
-        refuse(args, "a notebook", "profile", "corpus", "jobs", "device",
+        refuse(args, "a notebook", "profile", "corpus", "jobs", "device", "engine",
                hint="give it as a parameter, e.g. -p profile smoke")
         names = [name for name, _ in args.parameter]
         twice = sorted({name for name in names if names.count(name) > 1})
@@ -73,8 +74,9 @@ def do_run(args: argparse.Namespace) -> int:
 
         return book.run(what, dict(args.parameter), args.output)
     if re.fullmatch(r"[0-9a-f]{10}", what):
-        refuse(args, "a recipe", "parameter", "output", "profile", "corpus", "jobs", hint="the key says it all")
-        from robustmer.evaluate import cross_validate
+        refuse(args, "a recipe", "parameter", "output", "profile", "corpus", "jobs", "engine",
+               hint="the key says it all")
+        from robustmer.grid import cross_validate
         from robustmer.papers import find
 
         paper, profile, recipe = find(what)
@@ -90,14 +92,16 @@ def do_run(args: argparse.Namespace) -> int:
                           f"(ten hex digits) or a paper ({', '.join(PAPERS)})")
     refuse(args, "a paper", "parameter", "output", hint="parameters belong to notebooks")
     from robustmer.corpora import find
-    from robustmer.evaluate import cross_validate
+    from robustmer.grid import cross_validate
 
     for name in args.corpus or []:
         find(name)
     profile = args.profile or "quick"
     recipes = PAPERS[what].recipes(profile, args.corpus or here(PAPERS[what].PROFILES[profile].seeds))
+    if args.engine and args.jobs:
+        raise ValueError("--jobs does not apply to --engine: a cluster runs as many trainings as it has workers")
     rows = cross_validate(recipes, what, profile, jobs=positive(args.jobs or 1), device=args.device or "cpu",
-                          progress=True, own=True)
+                          progress=True, own=True, engine=args.engine or "local")
     from robustmer.results import ledger
 
     print(f"{what}, profile {profile}: {len(recipes)} recipes, {len(rows)} rows in {ledger(what, profile)}")
@@ -215,7 +219,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, LookupError, ArithmeticError, OSError) as error:  # CorpusError is a ValueError
+    except (ValueError, LookupError, ArithmeticError, OSError, ImportError) as error:  # CorpusError is a ValueError
         message = error.args[0] if type(error) is KeyError and error.args else error
         print(f"robustmer: {' '.join(str(message).split())}", file=sys.stderr)
         return 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from itertools import combinations
 
 import torch
@@ -158,4 +159,10 @@ def corrupt(batch: Batch, conditions: Condition | Sequence[Condition], generator
 
 
 def rows_of(choice: torch.Tensor, holds: Sequence[bool]) -> torch.Tensor:
-    return torch.tensor(holds, device=choice.device)[choice]
+    return on_device(tuple(holds), choice.device)[choice]
+
+
+@lru_cache(maxsize=256)
+def on_device(holds: tuple[bool, ...], device: torch.device) -> torch.Tensor:
+    """Copied there once: a copy in every step would make the device wait for the host."""
+    return torch.tensor(holds, device=device)

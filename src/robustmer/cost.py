@@ -19,7 +19,7 @@ from robustmer.conditions import Condition, corrupt
 from robustmer.corpora import synthetic
 from robustmer.noise import stream
 from robustmer.systems import System, count_parameters
-from robustmer.systems.system import Objective, Stage
+from robustmer.systems.system import Objective, Stage, with_targets
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,7 @@ def stage_cost(
     system: System, stage: Stage, batch: Batch, conditions: Condition | Sequence[Condition], steps: int
 ) -> StageCost:
     noise = stream("cost", stage.name, device=batch.device)
+    batch = with_targets(system, stage, batch)
     optimizers = {name: torch.optim.AdamW(list(objective.params), lr=objective.lr, fused=True)
                   for name, objective in stage.objectives.items()}
 

@@ -81,7 +81,7 @@ def run_card(profile: str, corpus: str | Iterable[str], device: str = "cpu", sec
     """
     from IPython.display import display
 
-    from robustmer.evaluate import commit, device_name
+    from robustmer.grid import commit, device_name
 
     corpora = [corpus] if isinstance(corpus, str) else list(corpus)
     items = [("profile", profile, "run"),
@@ -152,7 +152,8 @@ def paper_beside_ours(
     from IPython.display import Markdown, display
 
     note = ("Paper: as printed. Ours: mean ± half the 95% interval; ↓ below logistic regression trained with noise at "
-            "the same place; ° fewer seeds than others; (k/n) only k of n repetitions are measured so far.")
+            "the same place; ° fewer seeds than others; (k/n) only k of n repetitions are measured so far; ✕n: n "
+            "trainings diverged and are not in the mean.")
     for block in blocks:
         display(Markdown(f"**{block.title}**, beside {block.counterpart} as published"))
         tabs({

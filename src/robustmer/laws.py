@@ -17,7 +17,7 @@ from robustmer.conditions import CLEAN, Condition, corrupt
 from robustmer.evaluate import evaluate
 from robustmer.metrics import REGRESSION
 from robustmer.noise import NoiseScheduler, stream
-from robustmer.systems.system import System, load_system
+from robustmer.systems.system import System, load_system, with_targets
 from robustmer.train import Budget, fit, seeded
 
 CLASSES = ("happy", "angry", "sad")
@@ -96,7 +96,7 @@ def an_absent_modality_teaches_nothing(system, dims, longest):
         for stage in made.stages():
             for objective in stage.objectives.values():
                 x = {m: t.clone().requires_grad_() for m, t in seen.x.items()}
-                watched = seen.replace(x=x)
+                watched = with_targets(made, stage, seen).replace(x=x)
                 torch.stack(list(objective.loss(watched, watched).values())).sum().backward()
                 assert x[absent].grad is None or not x[absent].grad.any(), f"{stage.name}: an absent {absent} teaches"
                 others_teach |= any(x[m].grad is not None and bool(x[m].grad.any()) for m in dims if m != absent)
@@ -105,9 +105,10 @@ def an_absent_modality_teaches_nothing(system, dims, longest):
 
 
 def each_stage_trains_its_own_parameters_and_no_others(system, dims, longest):
-    made, batch = make(system, dims).train(), small_batch(dims, longest)
+    made, whole = make(system, dims).train(), small_batch(dims, longest)
     condition = Condition(noise={next(iter(dims)): NoiseScheduler(snr_db=-10)})
     for stage in made.stages():
+        batch = with_targets(made, stage, whole)
         for objective in stage.objectives.values():
             own = list(objective.params)
             assert own, f"{stage.name} has no parameters"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import inspect
 import json
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from robustmer.conditions import Condition
 from robustmer.corpora import CORPORA, find
 from robustmer.noise import NoiseScheduler, kind_name
+from robustmer.results import key_of
 from robustmer.source import digest, source_hash
 from robustmer.systems import SYSTEMS, System
 from robustmer.train import Budget
@@ -58,7 +58,7 @@ class Recipe:
     @property
     def key(self) -> str:
         """First ten hex digits of the sha256 of the whole description: a changed default is another key."""
-        return hashlib.sha256(json.dumps(describe(self), sort_keys=True).encode()).hexdigest()[:10]
+        return key_of(describe(self))
 
 
 @functools.lru_cache

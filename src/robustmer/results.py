@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import fcntl
 import hashlib
 import io
 import json
 import os
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
@@ -25,7 +27,8 @@ class Row:
     """One number. The first columns are those of `results/published`; the rest say how it was measured.
 
     `snr_db` is the level that was asked for; `note` gives T and the true SNR of each noisy modality. `key` is the
-    recipe's, `fingerprint` the corpus's, `seconds` those of the whole training and evaluation.
+    recipe's, `fingerprint` the corpus's, `seconds` those of the whole training and evaluation. `value` is NaN where
+    there is none to give; `note` says why.
     """
 
     paper: str
@@ -52,6 +55,9 @@ class Row:
 
 
 COLUMNS = [f.name for f in fields(Row)]
+HEADER = ",".join([*COLUMNS, "check"]).encode()
+"""The first line of a ledger. `check` is the crc32 of the line's text before it in 8 hex digits; `append` writes it and
+`read` verifies it, so that no altered byte passes for a number."""
 
 
 def ledger(paper: str, profile: str = "paper") -> Path:
@@ -90,32 +96,54 @@ def locked(path: Path):
         yield
 
 
-def append(path: Path, rows: Sequence[Row], recipe: dict | None = None) -> None:
-    """Add all rows of one unit, or none: under a lock, in one write, after cutting a line torn by a crash.
+def append(path: Path, rows: Sequence[Row], recipe: Mapping[str, object] | None = None) -> None:
+    """Add all rows of one unit, or none: under a lock, after cutting a line torn by a crash.
 
-    `recipe` is written once, to the `.recipes.jsonl` beside the ledger, before its rows.
+    `recipe` is written once, to the `.recipes.jsonl` beside the ledger, before its rows. A line break in a text becomes
+    a space. Raises ValueError where there are no rows, their key is not the recipe's or `path` holds something else
+    than a ledger, and OSError, with the ledger as it was, where it cannot be written (a full disk).
     """
+    keys = sorted({row.key for row in rows})
+    if not rows or recipe is not None and keys != [key_of(recipe)]:
+        raise ValueError(f"{len(rows)} rows of the keys {keys} were given for one unit"
+                         + ("" if recipe is None else f", whose recipe has the key {key_of(recipe)}"))
     with locked(path):
+        begun = bool(lines_of_ledger(path))
         recipes = path.with_suffix(".recipes.jsonl")
         cut_torn_line(recipes)
         cut_torn_line(path)
         if recipe is not None:
-            if rows[0].key not in read_recipes(recipes):
-                write_whole(recipes, json.dumps({"key": rows[0].key, **recipe}, sort_keys=True) + "\n")
-        text = pd.DataFrame([asdict(row) for row in rows], columns=COLUMNS).to_csv(index=False, header=False)
-        if not path.exists() or path.stat().st_size == 0:
-            text = ",".join(COLUMNS) + "\n" + text
-        write_whole(path, text)
+            line = recipe_line(key_of(recipe), recipe)
+            if line not in whole_lines(recipes):
+                write_whole(recipes, line + b"\n")
+        lines = [with_check(line) for line in map(line_of, rows)]
+        write_whole(path, b"\n".join(lines if begun else [HEADER, *lines]) + b"\n")
 
 
-def write_whole(path: Path, text: str) -> None:
+def line_of(row: Row) -> bytes:
+    values = [" ".join(v.splitlines()) if isinstance(v, str) else v for v in asdict(row).values()]
+    csv.writer(text := io.StringIO(), lineterminator="").writerow(values)
+    return text.getvalue().encode()
+
+
+def with_check(line: bytes) -> bytes:
+    return line + b",%08x" % zlib.crc32(line)
+
+
+def write_whole(path: Path, text: bytes) -> None:
+    """Append all of the text or nothing. Raises OSError, saying so, where the disk does not take it."""
     with open(path, "ab", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
         try:
-            file.write(text.encode())
+            left = memoryview(text)
+            while left:  # a disk that is nearly full takes a part and reports no error before the next
+                left = left[file.write(left) :]
             os.fsync(file.fileno())
-        except BaseException:
+        except BaseException as error:
             file.truncate(size)
+            if isinstance(error, OSError):
+                raise OSError(error.errno, f"{error.strerror}; nothing was added, and what the file held is still "
+                              "there. Make room and run again: what is missing is computed", str(path)) from error
             raise
 
 
@@ -127,29 +155,64 @@ def cut_torn_line(path: Path) -> None:
             file.truncate(kept.rfind(b"\n") + 1)
 
 
-def read_recipes(path: Path) -> dict[str, dict]:
-    if not path.exists():
-        return {}
-    lines = [json.loads(line) for line in whole_lines(path)]
-    return {line.pop("key"): line for line in lines}
-
-
-def whole_lines(path: Path) -> list[str]:
+def whole_lines(path: Path) -> list[bytes]:
     """The lines that end in a newline: what a crash tore off the last one is not read."""
-    text = path.read_text()
-    return text[: text.rfind("\n") + 1].splitlines()
+    return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+
+
+def lines_of_ledger(path: Path) -> list[bytes]:
+    """The header and the rows; nothing where there is no file or only the beginning of a header, which a crash left."""
+    lines = whole_lines(path)
+    torn = not lines and path.exists() and not HEADER.startswith(path.read_bytes())
+    if torn or (lines and lines[0] != HEADER):
+        raise ValueError(f"{path} does not begin with the columns {HEADER.decode()}, so it is no ledger or its first "
+                         "line is damaged; restore it from version control, or move it away and run again")
+    return lines
+
+
+def key_of(description: Mapping[str, object]) -> str:
+    """The key of a recipe: the first ten hex digits of the sha256 of its description (`recipe.describe`)."""
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def recipe_line(key: str, recipe: Mapping[str, object]) -> bytes:
+    return json.dumps({"key": key, **recipe}, sort_keys=True).encode()
+
+
+def read_recipes(path: Path) -> dict[str, dict]:
+    """The description of each key; empty if there is no file. Raises ValueError, naming file and line, for a line that
+    is not as `append` wrote it: a key is the hash of its description, so every altered byte shows."""
+    recipes = {}
+    for number, line in enumerate(whole_lines(path), 1):
+        try:
+            recipe = json.loads(line)
+            key = recipe.pop("key")
+            good = key == key_of(recipe) and line == recipe_line(key, recipe)
+        except (ValueError, LookupError, AttributeError, TypeError, RecursionError):
+            good = False
+        if not good:
+            raise ValueError(f"{path}, line {number}: the recipe is damaged, its key is not the hash of its text; "
+                             "restore the file from version control, or delete this line and the rows of its key in "
+                             f"{path.name.removesuffix('.recipes.jsonl')}.csv and run again")
+        recipes[key] = recipe
+    return recipes
 
 
 def read(path: Path) -> pd.DataFrame:
-    """All rows of a ledger; empty if there is none. Raises ValueError, naming the file, if its columns are others."""
-    if not path.exists():
-        return pd.DataFrame(columns=COLUMNS)
-    lines = whole_lines(path)
-    if not lines or lines[0].split(",") != COLUMNS:
-        raise ValueError(
-            f"{path} does not begin with the columns {', '.join(COLUMNS)}; restore it from version control"
-        )
-    frame = pd.read_csv(io.StringIO("\n".join(lines)), dtype=str, keep_default_na=False)
+    """All rows of a ledger, with the columns of Row; empty if there is none.
+
+    Raises ValueError, naming file and line, where a row is not as it was written. A line that is gone as a whole, which
+    no check can tell, is one that the next run over its recipe finds missing.
+    """
+    lines = lines_of_ledger(path)[1:]
+    damaged = [number for number, line in enumerate(lines, 2) if line[-9:] != b",%08x" % zlib.crc32(line[:-9])]
+    if damaged:
+        more = f" (and {len(damaged) - 1} more lines)" if damaged[1:] else ""
+        raise ValueError(f"{path}, line {damaged[0]}{more}: the row is not as it was written, its check differs; "
+                         "restore the file from version control, or delete the line and run again: what is missing is "
+                         "computed")
+    text = b"\n".join([",".join(COLUMNS).encode(), *(line[:-9] for line in lines)]).decode()
+    frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
     frame = frame.astype({"value": float, "seconds": float, "fold": int, "seed": int})
     # A unit that two runs finished at once, or that was torn and computed again, leaves rows twice: the last count.
     # A recipe's test conditions differ in these columns (Recipe checks it), so nothing else is taken for a double.

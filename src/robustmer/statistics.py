@@ -14,7 +14,8 @@ from robustmer.results import COLUMNS
 
 
 def summarise(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Mean and 95% interval for each group of `by`: the columns mean, low, high, repetitions and unit (fold or seed).
+    """Mean and 95% interval for each group of `by`: the columns mean, low, high, repetitions, unit (fold or seed) and
+    diverged, the number of trainings without a value, which the mean leaves out.
 
     Where a group has several folds, they are its repetitions, and their seeds are averaged first, because two seeds
     share their test speakers. Folds share training data, so the variance of their mean is s^2 (1/k + n_test/n_train)
@@ -25,12 +26,13 @@ def summarise(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     out = []
     for values, group in rows.groupby(list(by), sort=False):
         unit = "fold" if group["fold"].nunique() > 1 else "seed"
-        means = group.groupby(unit)["value"].mean()
+        means = group.groupby(unit)["value"].mean().dropna()
+        diverged = group[group["value"].isna()].drop_duplicates(["fold", "seed"])
         k = len(means)
         half = half_interval(means.std(), k, *(group["dataset"].unique() if unit == "fold" else ()))
         mean = means.mean()
-        out.append((*values, mean, mean - half, mean + half, k, unit))
-    return pd.DataFrame(out, columns=[*by, "mean", "low", "high", "repetitions", "unit"])
+        out.append((*values, mean, mean - half, mean + half, k, unit, len(diverged)))
+    return pd.DataFrame(out, columns=[*by, "mean", "low", "high", "repetitions", "unit", "diverged"])
 
 
 def half_interval(std: float, repetitions: int, folds_of: str = "") -> float:
@@ -44,18 +46,19 @@ def half_interval(std: float, repetitions: int, folds_of: str = "") -> float:
 
 
 def average_over_conditions(rows: pd.DataFrame, conditions: Iterable[str]) -> pd.DataFrame:
-    """One row for each training: the plain mean over these conditions, as the tables' "Avg" (condition = avg)."""
+    """One row for each training: the plain mean over these conditions, as the tables' "Avg" (condition = avg); nan for
+    a training that diverged."""
     conditions = list(conditions)
     chosen = rows[rows["condition"].isin(conditions)]
     same = [c for c in COLUMNS if c not in ("condition", "value", "note", "seconds", "std")]
-    out = chosen.groupby(same, sort=False)["value"].agg(["mean", "count"]).reset_index()
-    short = out[out["count"] != len(conditions)]
+    out = chosen.groupby(same, sort=False)["value"].agg(["mean", "size"]).reset_index()
+    short = out[out["size"] != len(conditions)]
     if len(short):
         raise ValueError(
             f"an average over {', '.join(conditions)} was asked for; key {short['key'].iloc[0]} has only "
-            f"{short['count'].iloc[0]} of them"
+            f"{short['size'].iloc[0]} of them"
         )
-    return out.rename(columns={"mean": "value"}).drop(columns="count").assign(condition="avg")
+    return out.rename(columns={"mean": "value"}).drop(columns="size").assign(condition="avg")
 
 
 def paired(rows: pd.DataFrame, system: str, other: str) -> dict[str, object]:
@@ -118,7 +121,7 @@ def cells(rows: pd.DataFrame, by: Sequence[str], below: str = "") -> pd.DataFram
 
     An arrow marks a system that is below the system `below` at the same place (the other columns of `by`), on the folds
     and seeds that both have. A mean of fewer repetitions than others in the table says so; where the repetitions are
-    folds, a ring says that each has fewer seeds than others.
+    folds, a ring says that each has fewer seeds than others. Trainings that diverged are counted behind a cross.
     """
     out = summarise(rows, by)
     seeds = rows.groupby(list(by), sort=False)["seed"].nunique().tolist()
@@ -129,6 +132,9 @@ def cells(rows: pd.DataFrame, by: Sequence[str], below: str = "") -> pd.DataFram
         cell = plus_minus(line["mean"], line["high"])
         cell += FEWER_SEEDS if line["unit"] == "fold" and count < most_seeds else ""
         cell += f"\u00a0({line['repetitions']}/{most})" if line["repetitions"] < most else ""
+        if line["diverged"]:
+            crossed = f"{DIVERGED}{line['diverged']}"
+            cell = f"{cell}\u202f{crossed}" if line["repetitions"] else crossed
         text.append(cell + (LOSES if tuple(line[c] for c in by) in behind else ""))
     return out.assign(cell=text)
 
@@ -144,7 +150,7 @@ def losing(rows: pd.DataFrame, by: Sequence[str], below: str) -> set[tuple]:
     return {key if isinstance(key, tuple) else (key,) for key in found}
 
 
-LOSES, FEWER_SEEDS = "\u202f↓", "°"
+LOSES, FEWER_SEEDS, DIVERGED = "\u202f↓", "°", "✕"
 
 
 def printed(table: pd.DataFrame) -> pd.DataFrame:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from robustmer.batch import Batch
@@ -15,7 +17,7 @@ from robustmer.conditions import CLEAN, Condition, corrupt
 from robustmer.metrics import mae, ua
 from robustmer.nn.task import task_loss
 from robustmer.noise import stream
-from robustmer.systems.system import Stage, System, in_parts
+from robustmer.systems.system import Objective, Stage, System, in_parts, unless_out_of_memory, with_targets
 
 
 class Diverged(ArithmeticError):
@@ -65,15 +67,17 @@ def fit(
     condition: Condition | Sequence[Condition],
     budget: Budget = Budget(),
     seed: object = 0,
+    bucket: bool = True,
 ) -> Iterator[dict]:
     """Train all stages of a system, yielding one record at each validation; the training runs as you consume them.
 
     Of several conditions every row draws one afresh in every epoch; validation scores every row under every condition,
     with the same noise each time. A record holds stage, step, epoch, seconds, lr, the mean of each loss term since the
     last record, valid_ua (mean over conditions) and valid_loss. Each stage ends with the weights of its best valid_ua
-    (the later of equals), unless the stage says otherwise. Of a regression it is valid_mae, of which the least is best.
-    `seed` names all random streams. Raises Diverged when a loss is not finite, ValueError without any condition or for
-    a label that the system has no output for.
+    (the later of equals), unless the stage says otherwise; of a regression it is valid_mae, of which the least is best.
+    `seed` names all random streams. With `bucket` rows of similar length share a batch. Where the device has no memory
+    for a batch it is computed in `parts` (a column of the record) and its gradients are added up. Raises Diverged when
+    a loss is not finite, ValueError without any condition or for a label that the system has no output for.
     """
     conditions = (condition,) if isinstance(condition, Condition) else tuple(condition)
     if not conditions:
@@ -81,7 +85,7 @@ def fit(
     check_labels(system, train, valid)
     system.train()
     for stage in system.stages():
-        yield from fit_stage(system, stage, train, valid, (CLEAN,) if stage.clean else conditions, budget, seed)
+        yield from fit_stage(system, stage, train, valid, (CLEAN,) if stage.clean else conditions, budget, seed, bucket)
     system.eval()
 
 
@@ -93,15 +97,16 @@ def fit_stage(
     conditions: Sequence[Condition],
     budget: Budget,
     seed: object,
+    bucket: bool,
 ) -> Iterator[dict]:
-    steps = budget.steps(len(train), stage.share)
+    steps, parts = budget.steps(len(train), stage.share), 1
     optimizers = {
         name: torch.optim.AdamW(list(o.params), lr=o.lr, weight_decay=o.weight_decay, fused=True)
         for name, o in stage.objectives.items()
     }
     schedules = [torch.optim.lr_scheduler.LambdaLR(o, lambda step: decay(step, steps)) for o in optimizers.values()]
     order, noise = stream(seed, stage.name, "order"), stream(seed, stage.name, "noise", device=train.device)
-    batches = endless_batches(train, budget.batch_size, order)
+    batches = endless_batches(with_targets(system, stage, train), budget.batch_size, order, bucket)
     check_steps = sorted({round((i + 1) * steps / budget.checks) for i in range(budget.checks)} - {0})
     best, best_state, done, start = (-math.inf, 0), None, 0, time.perf_counter()
     for until in check_steps:
@@ -111,14 +116,12 @@ def fit_stage(
                 clean = next(batches)
                 seen = corrupt(clean, conditions, noise)
                 for name, objective in stage.objectives.items():
-                    optimizers[name].zero_grad(set_to_none=True)
-                    terms = objective.loss(clean, seen)
-                    torch.stack(list(terms.values())).sum().backward()
                     # A loss may pass through another objective's parameters (a GAN's critic): only its own step.
+                    terms, parts = learn(objective, optimizers[name], clean, seen, parts)
                     optimizers[name].step()
                     for term, value in terms.items():
                         key = term if len(stage.objectives) == 1 else f"{name}.{term}"
-                        sums[key] = sums.get(key, 0.0) + value.detach()
+                        sums[key] = sums.get(key, 0.0) + value
                 for schedule in schedules:
                     schedule.step()
         means = {term: float(total) / (until - done) for term, total in sums.items()}
@@ -137,12 +140,47 @@ def fit_stage(
             "epoch": done / -(-len(train) // budget.batch_size),
             "seconds": time.perf_counter() - start,
             "lr": schedules[0].get_last_lr()[0],
+            "parts": parts,
             **means,
             **({"valid_mae": -score} if valid.regression else {"valid_ua": score}),
             "valid_loss": loss,
         }
     if stage.select:
         system.load_state_dict(best_state)
+
+
+def learn(
+    objective: Objective, optimizer: torch.optim.Optimizer, clean: Batch, seen: Batch, parts: int
+) -> tuple[dict[str, torch.Tensor], int]:
+    """The gradient of the objective on this batch, and its terms. Where the device has no memory for the batch it is
+    halved, and again, down to single rows; `parts` says into how many parts it is cut from now on."""
+    while True:
+        optimizer.zero_grad(set_to_none=True)
+        terms = unless_out_of_memory(
+            lambda: accumulate(objective, clean, seen, parts), again=parts < len(clean)  # noqa: B023
+        )
+        if terms is not None:
+            return terms, parts
+        parts = min(2 * parts, len(clean))
+        print(
+            f"robustmer: out of memory with {-(-2 * len(clean) // parts)} rows; every batch is now computed in {parts} "
+            "parts, whose gradients are added up",
+            file=sys.stderr,
+        )
+
+
+def accumulate(objective: Objective, clean: Batch, seen: Batch, parts: int) -> dict[str, torch.Tensor]:
+    """The loss of a batch is taken for the mean over its rows, so parts count by their rows. What compares rows of a
+    batch with each other (a moment discrepancy, a contrast) then compares those of a part."""
+    sums: dict[str, torch.Tensor] = {}
+    for rows in torch.arange(len(clean)).split(-(-len(clean) // parts)):
+        whole = len(rows) == len(clean)
+        terms = objective.loss(clean, seen) if whole else objective.loss(clean[rows], seen[rows])
+        loss = torch.stack(list(terms.values())).sum()
+        (loss if whole else loss * (len(rows) / len(clean))).backward()
+        for name, value in terms.items():
+            sums[name] = sums.get(name, 0.0) + (value.detach() if whole else value.detach() * (len(rows) / len(clean)))
+    return sums
 
 
 def check_labels(system: System, *parts: Batch) -> None:
@@ -163,11 +201,37 @@ def decay(step: int, steps: int) -> float:
     return min(1.0, 2 * (1 - step / steps))
 
 
-def endless_batches(train: Batch, batch_size: int, order: torch.Generator) -> Iterator[Batch]:
-    """Shuffled epochs one after the other; an epoch's last batch may be smaller, no row is dropped."""
+POOL = 16
+"""So many batches are drawn together and cut by length. A whole epoch at once would pad a little less still, but then
+the same rows would meet in every epoch."""
+
+
+def endless_batches(train: Batch, batch_size: int, order: torch.Generator, bucket: bool = True) -> Iterator[Batch]:
+    """Shuffled epochs one after the other; an epoch's last batch may be smaller, no row is dropped.
+
+    With `bucket` rows of similar length share a batch, so that little padding is computed: of POOL batches that were
+    drawn at random the rows are sorted by length and cut anew, and the batches shuffled. Where all rows are as long
+    nothing is sorted.
+    """
+    work = train.work if bucket else None
     while True:
-        for rows in torch.randperm(len(train), generator=order).split(batch_size):
-            yield train[rows]
+        rows = torch.randperm(len(train), generator=order)
+        if work is not None:
+            pools = [pool[np.argsort(work[pool], kind="stable")] for pool in rows.split(POOL * batch_size)]
+            batches = [batch for pool in pools for batch in in_batches(pool, batch_size, order)]
+            batches = [batches[i] for i in torch.randperm(len(batches), generator=order).tolist()]
+            rows = torch.cat(batches)
+        else:
+            batches = rows.split(batch_size)
+        there = rows.to(train.device)  # once an epoch: the device never waits for the host within one
+        for here, there_too in zip(batches, there.split([len(b) for b in batches]), strict=True):
+            yield train.take(here.numpy(), there_too)
+
+
+def in_batches(pool: torch.Tensor, batch_size: int, order: torch.Generator) -> list[torch.Tensor]:
+    """Cut a sorted pool. A smaller batch, whose rows count more, may fall at any length."""
+    sizes = [len(part) for part in pool.split(batch_size)]
+    return list(pool.split([sizes[i] for i in torch.randperm(len(sizes), generator=order).tolist()]))
 
 
 @torch.no_grad()

@@ -67,11 +67,7 @@ class Teacher(nn.Module):
         logits = self.classify(specific, invariant)
         return {"cls": task_loss(logits, clean.label)} | ({"cmd": torch.stack(apart).mean()} if apart else {})
 
-    @torch.no_grad()
-    def targets(self, clean: Batch) -> tuple[Float[Tensor, "batch wide"], Float[Tensor, "batch wide"]]:
-        """Specific and invariant features of clean data, one row an utterance, without dropout and without gradient."""
-        training = self.training
-        self.eval()
-        specific, invariant = self.encoders(clean)
-        self.train(training)
-        return rearrange(specific, "b m d -> b (m d)"), rearrange(invariant, "b m d -> b (m d)")
+    def targets(self, clean: Batch) -> dict[str, Float[Tensor, "batch wide"]]:
+        """Specific and invariant features of clean data, one row an utterance: what a student learns to imagine."""
+        specific, invariant = (rearrange(part, "b m d -> b (m d)") for part in self.encoders(clean))
+        return {"specific": specific, "invariant": invariant}

@@ -14,7 +14,7 @@ import pandas as pd
 
 from robustmer import papers
 from robustmer.corpora import about
-from robustmer.evaluate import cross_validate
+from robustmer.grid import cross_validate
 from robustmer.papers.nmer import (
     NOISES,
     NOISY,

@@ -55,11 +55,10 @@ class IFMMIN(System):
         yield from taught(self, "imagine", self.loss)
 
     def loss(self, clean: Batch, seen: Batch) -> dict[str, Tensor]:
-        target, target_invariant = self.teacher.targets(clean)
         specific, invariant = self.features(seen)
         imagined, latents = self.imagine(specific, invariant)
         return {
-            "imagine": self.weight_imagine * mse_loss(imagined, target),
-            "inv": self.weight_inv * mse_loss(invariant, target_invariant),
+            "imagine": self.weight_imagine * mse_loss(imagined, clean.targets["specific"]),
+            "inv": self.weight_inv * mse_loss(invariant, clean.targets["invariant"]),
             "cls": task_loss(self.classifier(latents), seen.label),
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from einops import rearrange
+from jaxtyping import Float
 from torch import Tensor
 
 from robustmer.batch import Batch
@@ -23,7 +24,14 @@ class MEN(System):
         self.classifier = mlp(len(dims) * width, width, width, outputs(classes), dropout=dropout)
 
     def forward(self, seen: Batch) -> Tensor:
-        return self.classifier(rearrange(self.encoders(seen), "b m d -> b (m d)"))
+        return self.classifier(self.features(seen))
+
+    def features(self, seen: Batch) -> Float[Tensor, "batch wide"]:
+        return rearrange(self.encoders(seen), "b m d -> b (m d)")
+
+    def targets(self, clean: Batch) -> dict[str, Float[Tensor, "batch wide"]]:
+        """What MMIN's imagination learns to reach."""
+        return {"features": self.features(clean)}
 
     def stages(self) -> Iterator[Stage]:
         yield Stage("classify", {"all": Objective(self.loss, self.parameters())})

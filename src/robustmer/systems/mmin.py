@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
@@ -59,16 +58,7 @@ class MMIN(System):
         fused = self.fused(seen)
         imagined, latents = self.imagine(fused)
         return {
-            "imagine": self.weight_imagine * mse_loss(imagined, self.target(clean)),
+            "imagine": self.weight_imagine * mse_loss(imagined, clean.targets["features"]),
             "cycle": self.weight_cycle * mse_loss(self.back(imagined)[0], fused.detach()),
             "cls": task_loss(self.classifier(latents), seen.label),
         }
-
-    @torch.no_grad()
-    def target(self, clean: Batch) -> Float[Tensor, "batch wide"]:
-        """What the frozen MEN makes of clean rows, without dropout."""
-        training = self.teacher.training
-        self.teacher.eval()
-        encoded = rearrange(self.teacher.encoders(clean), "b m d -> b (m d)")
-        self.teacher.train(training)
-        return encoded

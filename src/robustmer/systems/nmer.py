@@ -114,12 +114,11 @@ class NMER(System):
     def joint_loss(self, clean: Batch, seen: Batch) -> dict[str, Tensor]:
         """NMER 2.4. The squared error and the KL are reduced alike: summed over a row's elements and divided by the
         same N, the width of C (eq. 7), so that their sum is a negative ELBO up to that factor."""
-        target_c, target_invariant = self.teacher.targets(clean)
         out = self.joint(seen)
         gen, inv, cls = self.weights
         return {
-            "kl": gen * kl_to_standard(out.mu, out.logvar).sum(1).mean() / target_c.shape[1],
-            "mse": gen * mse_loss(out.c, target_c),
-            "inv": inv * mse_loss(out.invariant, target_invariant),
+            "kl": gen * kl_to_standard(out.mu, out.logvar).sum(1).mean() / out.c.shape[1],
+            "mse": gen * mse_loss(out.c, clean.targets["specific"]),
+            "inv": inv * mse_loss(out.invariant, clean.targets["invariant"]),
             "cls": cls * task_loss(out.logits, seen.label),
         }

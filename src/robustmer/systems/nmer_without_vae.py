@@ -47,8 +47,7 @@ class NMERWithoutVAE(System):
 
     def loss(self, clean: Batch, seen: Batch) -> dict[str, Tensor]:
         logits, invariant = self.logits_and_invariant(seen)
-        _, target_invariant = self.teacher.targets(clean)
         return {
-            "inv": self.weight_inv * mse_loss(invariant, target_invariant),
+            "inv": self.weight_inv * mse_loss(invariant, clean.targets["invariant"]),
             "cls": task_loss(logits, seen.label),
         }
