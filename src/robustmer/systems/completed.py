@@ -78,7 +78,7 @@ class MISAWithCompletion(Completed):
         dims: Mapping[str, int],
         classes: Sequence[str],
         frames: int = 1,
-        sampling: int = 50,
+        sampling: int = 20,
         start: str = "noise",
     ):
         super().__init__(MISA(dims, classes), Completion(dims, frames, steps=sampling, start=start))
@@ -92,7 +92,7 @@ class MMIMWithCompletion(Completed):
         dims: Mapping[str, int],
         classes: Sequence[str],
         frames: int = 1,
-        sampling: int = 50,
+        sampling: int = 20,
         start: str = "noise",
     ):
         super().__init__(MMIM(dims, classes), Completion(dims, frames, steps=sampling, start=start))
