@@ -9,7 +9,7 @@ import pytest
 import torch
 from robustmer import corpora
 from robustmer.batch import collate
-from robustmer.corpora import Corpus, CorpusError, CorpusNotFound, mosi_bclstm, ravdess_av, synthetic
+from robustmer.corpora import Corpus, CorpusError, CorpusNotFound, mosi_bclstm, mosi_sentiment, ravdess_av, synthetic
 from robustmer.corpora.corpus import ROOT
 from robustmer.corpora.layout import vectors
 
@@ -43,13 +43,15 @@ def mosi_arrays() -> dict[str, np.ndarray]:
         "text": draw.normal(size=(30, 100)).astype(np.float32),
         "video": np.abs(draw.normal(size=(30, 100))).astype(np.float32),
         "label": np.arange(30) % 2,
+        "sentiment": np.where(np.arange(30) % 2, 1, -1) * draw.integers(1, 16, 30).astype(np.float32) / 5,
         "split": np.array([0, 0, 0, 1, 2, 2], dtype=np.int8)[video],
         "utt": np.array([f"v{v}_{i}" for i, v in enumerate(video)]),
         "vid": np.array([f"v{v}" for v in video]),
     }
 
 
-MADE = {"ravdess_av": (ravdess_av, ravdess_arrays), "mosi_bclstm": (mosi_bclstm, mosi_arrays)}
+MADE = {"ravdess_av": (ravdess_av, ravdess_arrays), "mosi_bclstm": (mosi_bclstm, mosi_arrays),
+        "mosi_sentiment": (mosi_sentiment, mosi_arrays)}
 
 
 def write(folder, name, arrays):
@@ -60,7 +62,7 @@ def write(folder, name, arrays):
     return path
 
 
-SOURCES = ["synthetic", "ravdess_av written", "mosi_bclstm written", "ravdess_av real", "mosi_bclstm real"]
+SOURCES = ["synthetic", *(f"{name} {source}" for source in ("written", "real") for name in MADE)]
 
 
 @pytest.fixture(params=SOURCES)
@@ -353,6 +355,12 @@ PARTICULAR = {
         "doubled utterance": (put("utt", "v0_1", 0), "utterance 'v0_1' is there 2 times"),
         "empty labels": (replace("label", lambda a: a[:0]), "'label'.*empty"),
     },
+    "mosi_sentiment": {
+        "sentiment outside": (put("sentiment", 3.4, 1), "sentiment of utterance 'v0_1'.* is 3.4; it must be -3 to 3"),
+        "sentiment against the label": (put("sentiment", -0.2, 1), "'v0_1' has sentiment -0.2 and label 1"),
+        "no sentiment": (lambda arrays: arrays.pop("sentiment"), "no array 'sentiment'"),
+        "no test part": (put("split", 0), "the test part would be empty"),
+    },
 }
 CASES = [(name, what) for name in MADE for what in [*DAMAGE, *PARTICULAR[name]]]
 
@@ -444,14 +452,39 @@ def test_a_corpus_that_would_mislead_is_refused():
         tiny(folds=((np.array([0]), np.array([1]), np.array([2])),))
     with pytest.raises(CorpusError, match="label 1, but the classes are numbered 0 to 0"):
         tiny(classes=("no",))
+    with pytest.raises(CorpusError, match=r"labels are int64 and the classes are \(\)"):
+        tiny(classes=())
+    sentiment = rows.replace(label=torch.tensor([0.5, -1, 2, torch.nan, 0, 1]))
+    with pytest.raises(CorpusError, match=r"labels are float32 and the classes are \(no, yes\)"):
+        tiny(rows=sentiment)
+    with pytest.raises(CorpusError, match="utterance 'x' has label nan; mend the label"):
+        tiny(rows=sentiment, classes=())
     gone = rows.replace(present={"audio": torch.arange(6) > 0})
     assert tiny(rows=gone).fingerprint != tiny().fingerprint
 
 
-@pytest.mark.parametrize("label, said", [([0.7, 1.9], "labels are numbers of classes"), ([], "no utterances")])
+@pytest.mark.parametrize("label, said", [(["sad", "happy"], "labels are numbers of classes"), ([], "no utterances")])
 def test_labels_that_are_no_class_numbers_are_refused(label, said):
     with pytest.raises(ValueError, match=said):
         collate({"audio": [np.ones(2)] * len(label)}, np.array(label))
+
+
+def test_labels_that_are_floats_make_a_regression():
+    batch = collate({"audio": [np.ones(2)] * 2}, [0.7, -1.9])
+    assert batch.regression and batch.label.dtype == torch.float32
+    assert batch[[1]].label.tolist() == pytest.approx([-1.9])
+    assert not collate({"audio": [np.ones(2)] * 2}, [1, 0]).regression
+    with pytest.raises(ValueError, match="label of utterance 1 is nan"):
+        collate({"audio": [np.ones(2)] * 2}, [0.7, np.nan])
+
+
+def test_the_two_readings_of_cmu_mosi_differ_in_the_label_alone(tmp_path):
+    write(tmp_path, "mosi_bclstm", mosi_arrays())
+    polarity, sentiment = (corpora.load(name, folder=tmp_path) for name in ("mosi_bclstm", "mosi_sentiment"))
+    assert sentiment.classes == () and sentiment.rows.regression
+    assert torch.equal((sentiment.rows.label >= 0).long(), polarity.rows.label)
+    for one, other in zip(polarity.fold(0), sentiment.fold(0), strict=True):
+        assert all(torch.equal(one.x[m], other.x[m]) for m in one.x) and (one.id == other.id).all()
 
 
 @pytest.mark.parametrize("value, said", [(1e300, "not finite"), ("loud", "give numbers"), (np.nan, "not finite")])

@@ -5,12 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.stats import pearsonr
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import accuracy_score, f1_score, recall_score
+from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error, recall_score
 from sklearn.metrics.pairwise import paired_distances
 
 from robustmer.metrics import (
-    METRICS, average_distance, calibration, ece, ece_floor, overconfidence, temperature, ua, wa,
+    METRICS, REGRESSION, average_distance, calibration, ece, ece_floor, overconfidence, scores, temperature, ua, wa,
 )  # fmt: skip
 from robustmer.noise import NoiseScheduler, stream
 
@@ -31,6 +32,49 @@ def test_a_class_that_is_only_guessed_counts_in_f1_and_not_in_ua():
     label, guess = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 2, 1, 1])
     assert METRICS["UA"](label, guess) == pytest.approx(0.75)
     assert METRICS["F1"](label, guess) == pytest.approx(f1_score(label, guess, average="macro", zero_division=0))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_metrics_of_sentiment_agree_with_scikit_learn_scipy_and_numpy(seed):
+    random = np.random.default_rng(seed)
+    label = np.round(random.uniform(-3, 3, 150) * 5).astype(np.float32) / 5  # fifths, zeros among them
+    label[:9] = [0, 0, 0.5, -0.5, 1.5, -1.5, 2.5, -2.5, 3]
+    guess = (label + random.normal(size=150)).astype(np.float32)
+    guess[:4] = [0, -0.0, 3.5, -9]
+    found = scores(torch.tensor(guess)[:, None], torch.tensor(label))
+    some = label != 0
+    sevens = lambda x: np.round(np.clip(x, -3, 3))  # noqa: E731
+    expected = {
+        "acc2_has0": accuracy_score(label >= 0, guess >= 0),
+        "acc2_non0": accuracy_score(label[some] > 0, guess[some] > 0),
+        "f1_has0": f1_score(label >= 0, guess >= 0, average="weighted"),
+        "f1_non0": f1_score(label[some] > 0, guess[some] > 0, average="weighted"),
+        "acc7": accuracy_score(sevens(label), sevens(guess)),
+        "mae": mean_absolute_error(label, guess),
+        "corr": pearsonr(label, guess).statistic,
+    }
+    assert list(found) == list(REGRESSION) == list(expected)
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_halves_round_to_even_and_sentiment_beyond_three_is_three():
+    label = torch.tensor([0.0, 2.0, 2.0, -2.0, 3.0, -3.0])
+    guess = torch.tensor([0.5, 1.5, 2.5, -2.5, 4.4, -7.0])
+    assert REGRESSION["acc7"](label, guess) == 1.0
+
+
+def test_a_guess_that_never_varies_has_no_correlation_and_zeros_alone_are_told():
+    label = torch.tensor([0.1, -0.3, 0.2])
+    assert REGRESSION["corr"](label, torch.full((3,), 0.1)) == 0.0
+    with pytest.raises(ValueError, match="all of the 3 labels are 0"):
+        REGRESSION["acc2_non0"](torch.zeros(3), label)
+
+
+def test_a_class_that_is_never_guessed_counts_as_zero_in_weighted_f1():
+    label, guess = torch.tensor([1.0, 2.0, -1.0]), torch.tensor([0.5, 0.5, 0.5])
+    expected = f1_score([1, 1, 0], [1, 1, 1], average="weighted")
+    assert REGRESSION["f1_has0"](label, guess) == pytest.approx(expected)
+    assert REGRESSION["f1_has0"](-label[:2], -guess[:2]) == 1.0
 
 
 def test_always_guessing_the_larger_class_has_high_wa_and_chance_ua():

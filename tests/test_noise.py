@@ -8,7 +8,7 @@ from scipy import stats
 
 from robustmer import laws
 from robustmer.batch import MODALITIES
-from robustmer.conditions import CLEAN, Condition, corrupt, everything, incomplete, missing
+from robustmer.conditions import CLEAN, Condition, corrupt, everything, incomplete, missing, missing_modes
 from robustmer.noise import (
     ZEROS, Gaussian, Impulse, Linear, NoiseScheduler, ScaledLinear, Zeros, add_noise, alpha_bar, draw, iterate_noise,
     kind_power, snr_db, steps_for, stream,
@@ -165,6 +165,35 @@ def test_what_is_noisy_in_an_incomplete_condition_is_absent_in_its_missing_one(m
     pairs = list(zip(incomplete(modalities, ZEROS), missing(modalities), strict=True))
     assert all(a.header(modalities) == b.header(modalities) and not b.noise for a, b in pairs)
     assert all(set(a.noise) == set(modalities) - set(b.seen) for a, b in pairs)
+
+
+@pytest.mark.parametrize("modalities", [MODALITIES, ("audio", "text"), ("visual", "audio")])
+@pytest.mark.parametrize("rate", [0.0, 0.01, 0.2, 0.3, 1 / 3, 0.6, 0.7, 0.95, 1.0])
+def test_the_missing_modes_have_exactly_their_rates(modalities, rate):
+    conditions, cases = missing_modes(modalities, rate), missing(modalities)
+    share = lambda one: sum(c == one for c in conditions) / len(conditions)  # noqa: E731
+    assert share(CLEAN) == pytest.approx(1 - rate)
+    assert [share(case) for case in cases] == pytest.approx([rate / len(cases)] * len(cases))
+    assert len(conditions) == 1 or math.gcd(*(conditions.count(c) for c in (CLEAN, *cases))) == 1, "no fewer would do"
+
+
+def test_rows_that_draw_a_missing_mode_are_incomplete_as_often_as_asked():
+    batch = laws.small_batch(dict.fromkeys(MODALITIES, 2), 2, rows=6000)
+    seen = corrupt(batch, missing_modes(MODALITIES, 0.2), stream("modes"))
+    count = sum(seen.present.values())
+    assert int(count.min()) == 1 and abs(float((count < 3).double().mean()) - 0.2) < 0.02
+    assert abs(float((count == 1).double().mean()) - 0.1) < 0.015
+
+
+@pytest.mark.parametrize("modalities, rate, said", [
+    (MODALITIES, -0.1, "drop_rate=-0.1: give the probability"), (MODALITIES, 1.2, "drop_rate=1.2"),
+    (MODALITIES, math.nan, "drop_rate=nan"), (MODALITIES, 0.123456, "give hundredths"),
+    (("audio",), 0.2, "keeps at least one modality"),
+])  # fmt: skip
+def test_rates_that_cannot_be_are_refused(modalities, rate, said):
+    with pytest.raises(ValueError, match=said):
+        missing_modes(modalities, rate)
+    assert missing_modes(("audio",), 0) == (CLEAN,)
 
 
 def test_a_users_noise_is_any_function_that_returns_a_tensor():

@@ -13,13 +13,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from test_corpora import mosi_arrays, write
 
 from robustmer import evaluate as evaluating
 from robustmer import results
 from robustmer.batch import MODALITIES
-from robustmer.conditions import CLEAN, everything, incomplete
+from robustmer.conditions import CLEAN, Condition, everything, incomplete, missing, missing_modes
 from robustmer.corpora import load
 from robustmer.evaluate import cross_validate, evaluate
+from robustmer.metrics import REGRESSION
 from robustmer.noise import Gaussian, Impulse, NoiseScheduler
 from robustmer.papers import PAPERS, find, keys, nmer
 from robustmer.recipe import Recipe, describe
@@ -439,6 +441,26 @@ def test_a_finished_key_is_not_computed_twice_and_a_stored_key_gives_the_same_ro
     again = cross_validate(recipes[:1], "nmer", "quick", progress=False, again=True)
     assert list(again["value"]) == list(whole[whole["key"] == recipes[0].key]["value"])
     assert len(read(ledgers / "nmer-quick.csv")) == 12, "running a key again writes nothing"
+
+
+def test_a_regression_has_its_own_metrics_and_is_finished_when_they_are_there(ledgers, monkeypatch, tmp_path):
+    write(tmp_path, "mosi_sentiment", mosi_arrays())
+    monkeypatch.setenv("ROBUSTMER_DATA", str(tmp_path))
+    recipes = [recipe(corpus="mosi_sentiment", corpus_options={}, system=MEN)]
+    rows = cross_validate(recipes, "nmer", "quick", progress=False)
+    assert set(rows["metric"]) == set(REGRESSION) and set(rows["dataset"]) == {"CMU-MOSI sentiment"}
+    assert set(rows.loc[rows["metric"] == "mae", "unit"]) == {"label"}
+    monkeypatch.setattr(evaluating, "run_recipe", lambda *_, **__: pytest.fail("computed twice"))
+    assert len(cross_validate(recipes, "nmer", "quick", progress=False)) == len(rows)
+
+
+@pytest.mark.parametrize("train, words", [
+    ((CLEAN,), "clean"), (missing(MODALITIES), "absent"), (missing_modes(MODALITIES, 0.2), "absent 0.2"),
+    ((Condition(seen=("audio", "text")),), "only a,l, clean"),
+])  # fmt: skip
+def test_training_conditions_are_told_apart_in_a_few_words(train, words):
+    made = recipe(train=train)
+    assert evaluating.describe_train(made, load("synthetic", size="smoke").fold(0)[0]) == words
 
 
 def test_two_states_of_one_corpus_do_not_mix(ledgers):

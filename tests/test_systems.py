@@ -6,16 +6,20 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from small import SMALL
 from torch import nn
 
 from robustmer import evaluate as evaluating
 from robustmer import laws
-from robustmer.conditions import CLEAN, Condition, corrupt, incomplete
+from robustmer import train as training
+from robustmer.batch import MODALITIES
+from robustmer.conditions import CLEAN, Condition, corrupt, incomplete, missing_modes
 from robustmer.corpora import load
 from robustmer.nn.attention import TransformerEncoder
 from robustmer.nn.autoencoder import CascadeAutoencoder
 from robustmer.nn.encoders import Encoders
 from robustmer.nn.gaussians import central_moment_discrepancy, kl_to_standard, sample
+from robustmer.nn.task import task_loss
 from robustmer.noise import NoiseScheduler, stream
 from robustmer.recipe import Recipe
 from robustmer.systems import IFMMIN, MEN, MMIN, NMER, SYSTEMS, LogReg, count_parameters, load_system
@@ -32,7 +36,7 @@ class ByModality(NMER):
         super().__init__(dims, classes, tokens=tokens)
 
 
-ALL = {**SYSTEMS, "NMER, a token a modality": ByModality}
+ALL = {**SMALL, "NMER, a token a modality": ByModality}
 
 
 NEEDS_FEATURES = (laws.an_absent_modality_teaches_nothing, laws.one_small_batch_can_be_learnt_by_heart)
@@ -47,6 +51,37 @@ NEEDS_FEATURES = (laws.an_absent_modality_teaches_nothing, laws.one_small_batch_
 )
 def test_law(name, law, shape):
     law(ALL[name], *laws.SHAPES[shape])
+
+
+@pytest.mark.parametrize("shape", laws.SHAPES)
+@pytest.mark.parametrize("name", ALL)
+def test_a_number_can_be_the_label(name, shape):
+    laws.numbers_are_learnt_like_classes(ALL[name], *laws.SHAPES[shape])
+
+
+def test_the_loss_of_the_task_is_decided_by_the_label():
+    logits, draw = torch.randn(5, 3, generator=stream("task")), stream("label")
+    label, number = torch.randint(3, (5,), generator=draw), torch.randn(5, generator=draw)
+    assert torch.equal(task_loss(logits, label), nn.functional.cross_entropy(logits, label))
+    torch.testing.assert_close(task_loss(logits[:, :1], number), (logits[:, 0] - number).abs().mean())
+    with pytest.raises(ValueError, match="3 outputs; make it with classes="):
+        task_loss(logits, number)
+
+
+def test_a_system_for_classes_is_not_given_numbers_nor_the_other_way_round():
+    batch = laws.small_batch({"audio": 2}, 1)
+    numbers = batch.replace(label=batch.label.float())
+    with pytest.raises(ValueError, match="float32 labels, but MEN was made for 3 classes"):
+        next(fit(MEN({"audio": 2}, laws.CLASSES), numbers, numbers, CLEAN))
+    with pytest.raises(ValueError, match="int64 labels, but MEN was made for a regression"):
+        next(fit(MEN({"audio": 2}, ()), batch, batch, CLEAN))
+
+
+def test_a_constant_answer_to_numbers_is_their_median():
+    batch = laws.small_batch({"audio": 2}, 1, rows=9).replace(label=torch.tensor([0.0, 0, 1, 1, 2, 2.0, 9, 9, 9]))
+    system = SYSTEMS["Majority"]({"audio": 2}, ())
+    list(fit(system, batch, batch, CLEAN, Budget(epochs=0, min_steps=800, batch_size=9, checks=1)))
+    assert float(system.predict(batch)[0]) == pytest.approx(2, abs=0.02)
 
 
 def test_men_has_the_size_of_mmins_code():
@@ -284,6 +319,19 @@ def test_labels_that_the_system_has_no_output_for_are_named():
 def test_a_budget_that_cannot_be_kept_is_refused(wrong):
     with pytest.raises(ValueError, match="Budget"):
         Budget(**wrong)
+
+
+def test_a_repeated_condition_is_validated_once_and_counts_as_often_as_it_stands(monkeypatch):
+    batch = laws.small_batch(*laws.SHAPES["three vectors"])
+    system, conditions = laws.make(LogReg, batch.dims), missing_modes(MODALITIES, 0.4)
+    nn.init.normal_(system.linear.weight, generator=stream("weights"))
+    stage, computed = next(system.stages()), []
+    real = training.in_parts
+    monkeypatch.setattr(training, "in_parts", lambda *args: (computed.append(args), real(*args))[1])
+    found = training.validate(system, stage, batch, conditions)
+    assert len(conditions) == 15 and len(computed) == 7
+    each = [training.validate(system, stage, batch, [condition]) for condition in conditions]
+    assert found == pytest.approx(tuple(np.mean(each, axis=0)))
 
 
 def test_training_needs_a_condition():

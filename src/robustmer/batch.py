@@ -26,12 +26,13 @@ class Batch:
     modality at all. Absence and padding live in these masks only: no value of `x` means "missing".
     `variance` is sigma^2 of NMER eq. 4 for each modality, measured on the train part of the fold, so that no
     evaluation ever sets its own noise; `name` says where the rows come from and names their random streams.
+    `label` is the number of a class, or a float where a number is asked for (a regression, such as sentiment).
     """
 
     x: Mapping[str, Float[Tensor, "batch _ _"]]
     real: Mapping[str, Bool[Tensor, "batch _"]]
     present: Mapping[str, Bool[Tensor, "batch"]]
-    label: Int[Tensor, "batch"]
+    label: Int[Tensor, "batch"] | Float[Tensor, "batch"]
     speaker: np.ndarray
     id: np.ndarray
     variance: Mapping[str, float] = field(default_factory=dict)
@@ -43,6 +44,11 @@ class Batch:
     @property
     def modalities(self) -> tuple[str, ...]:
         return tuple(self.x)
+
+    @property
+    def regression(self) -> bool:
+        """Whether labels are numbers instead of classes."""
+        return self.label.is_floating_point()
 
     @property
     def dims(self) -> dict[str, int]:
@@ -85,15 +91,16 @@ class Batch:
 
 def collate(
     sequences: Mapping[str, Sequence[np.ndarray]],
-    label: Sequence[int] | np.ndarray,
+    label: Sequence[int] | Sequence[float] | np.ndarray,
     speaker: Sequence[str] | np.ndarray | None = None,
     id: Sequence[str] | np.ndarray | None = None,
     name: str = "batch",
 ) -> Batch:
     """Pad ragged sequences into a Batch: one array (T, D), or one vector (D,), for each utterance and modality.
 
-    Raises ValueError where an utterance is empty, not finite, of another width than the first, or where the modalities
-    and labels do not count the same utterances; the message names the utterance.
+    Whole labels are numbers of classes; floats are what a regression predicts. Raises ValueError where an utterance is
+    empty, not finite, of another width than the first, has no label, or where the modalities and labels do not count
+    the same utterances; the message names the utterance.
 
     >>> batch = collate({"audio": [np.ones((3, 2)), np.ones((1, 2))]}, label=[0, 1])
     >>> batch.real["audio"].tolist()
@@ -106,14 +113,17 @@ def collate(
     if not rows:
         raise ValueError(f"{name}: no utterances were given; a batch has at least one")
     label = np.asarray(label)
-    if label.dtype.kind not in "iu" or label.ndim != 1:
+    if label.dtype.kind not in "iuf" or label.ndim != 1:
         raise ValueError(
-            f"{name}: labels are numbers of classes, an integer for each utterance; got {label.dtype} values of shape "
-            f"{label.shape}"
+            f"{name}: labels are numbers of classes, an integer for each utterance, or floats for a regression; got "
+            f"{label.dtype} values of shape {label.shape}"
         )
     id = np.asarray([f"{name}/{i}" for i in range(rows)] if id is None else id, dtype=str)
     speaker = np.asarray(["?"] * rows if speaker is None else speaker, dtype=str)
     problems = list(find_problems(sequences, id))
+    if not np.isfinite(label).all():
+        row = int(np.flatnonzero(~np.isfinite(label))[0])
+        problems.append(f"the label of utterance {row} is {label[row]}; give a number or leave the utterance out")
     if len(speaker) != rows or len(id) != rows:
         problems.insert(0, f"{rows} labels, {len(id)} ids, {len(speaker)} speakers: give each utterance one of each")
     if problems:
@@ -129,7 +139,8 @@ def collate(
             x[m][row, : len(item)] = torch.as_tensor(item, dtype=torch.float32)
         real[m] = torch.arange(x[m].shape[1]) < length[:, None]
         present[m] = torch.ones(rows, dtype=torch.bool)
-    return Batch(x, real, present, torch.as_tensor(label.astype(np.int64)), speaker, id, name=name)
+    label = label.astype(np.float32 if label.dtype.kind == "f" else np.int64)
+    return Batch(x, real, present, torch.as_tensor(label), speaker, id, name=name)
 
 
 def find_problems(sequences: Mapping[str, Sequence[np.ndarray]], id: Sequence[str] | np.ndarray):

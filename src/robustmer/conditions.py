@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import combinations
 
 import torch
@@ -92,6 +93,31 @@ def missing(modalities: Sequence[str]) -> tuple[Condition, ...]:
     return tuple(
         Condition(seen=whole) for count in range(1, len(ordered)) for whole in combinations(ordered, count)
     )
+
+
+def missing_modes(modalities: Sequence[str], drop_rate: float) -> tuple[Condition, ...]:
+    """The training conditions of CDTP 3.1: a row is whole with probability 1 - `drop_rate`, else one of the incomplete
+    conditions of `missing`, each as likely. Rows draw one of these conditions each, so the rates are repetitions.
+
+    Raises ValueError for a rate outside [0, 1] or finer than a hundredth, and for a single modality that would be
+    dropped, since nothing would be left.
+
+    >>> [c.header(("audio", "text")) for c in missing_modes(("audio", "text"), 0.5)]
+    ['clean', 'clean', 'a', 'l']
+    """
+    if not 0 <= drop_rate <= 1:
+        raise ValueError(f"drop_rate={drop_rate}: give the probability, 0 to 1, that a row is incomplete")
+    rate = Fraction(drop_rate).limit_denominator(100)
+    if abs(rate - Fraction(drop_rate)) > 1e-9:
+        raise ValueError(f"drop_rate={drop_rate}: it becomes repetitions of conditions, so give hundredths, as 0.2")
+    if not rate:
+        return (CLEAN,)
+    cases = missing(modalities)
+    if not cases:
+        raise ValueError(f"drop_rate={drop_rate} of {', '.join(modalities) or 'no modality'}: an utterance keeps at "
+                         "least one modality, so give two or more, or a rate of 0")
+    whole = (1 - rate) / (rate / len(cases))  # rows that are whole for each row of one incomplete case
+    return (CLEAN,) * whole.numerator + cases * whole.denominator
 
 
 def corrupt(batch: Batch, conditions: Condition | Sequence[Condition], generator: torch.Generator) -> Batch:

@@ -18,9 +18,9 @@ import torch
 
 from robustmer.batch import LETTERS, Batch
 from robustmer.conditions import Condition, corrupt
-from robustmer.corpora import load
+from robustmer.corpora import CORPORA, load
 from robustmer.corpora.corpus import ROOT
-from robustmer.metrics import METRICS
+from robustmer.metrics import METRICS, REGRESSION, UNITS, scores
 from robustmer.noise import stream
 from robustmer.recipe import Recipe, describe
 from robustmer.results import Row, append, ledger, read
@@ -29,15 +29,16 @@ from robustmer.train import check_labels, fit, seeded
 
 
 def evaluate(system: System, test: Batch, conditions: Sequence[Condition]) -> list[Row]:
-    """WA, UA and F1 under each condition. The fold is corrupted once and whole, from a stream that is named after the
-    fold and the condition and not after the system: every system meets the same noise, at any batch size."""
+    """WA, UA and F1 under each condition; of a regression the metrics of `metrics.REGRESSION`. The fold is corrupted
+    once and whole, from a stream that is named after the fold and the condition and not after the system: every system
+    meets the same noise, at any batch size."""
     check_labels(system, test)
     rows, recorded = [], test.to("cpu")
     for condition in conditions:
         noise = stream(test.name, condition)  # drawn on the CPU, so that the device does not change the noise
         seen = corrupt(recorded, condition, noise).to(test.device)
         seen = seen.replace(label=torch.full_like(seen.label, -1))  # a system that reads the answer is not to have it
-        guess = system.predict(seen).argmax(1)
+        logits = system.predict(seen)
         about = describe_noise(condition, test)
         rows += [
             Row(
@@ -47,10 +48,11 @@ def evaluate(system: System, test: Batch, conditions: Sequence[Condition]) -> li
                 system=type(system).__name__,
                 condition=condition.header(test.modalities),
                 metric=metric,
-                value=round(score(test.label, guess), 6),
+                value=round(value, 6),
+                unit=UNITS.get(metric, "fraction"),
                 **about,
             )
-            for metric, score in METRICS.items()
+            for metric, value in scores(logits, test.label).items()
         ]
     return rows
 
@@ -159,7 +161,8 @@ def taken(path: Path, key: str) -> Iterator[bool]:
 def finished(path: Path, recipes: Sequence[Recipe]) -> set[tuple[str, str]]:
     """(key, fingerprint) of those recipes of which every row is there; a crash may have left some rows of a unit."""
     counts = read(path).groupby(["key", "fingerprint"]).size().to_dict()
-    expected = {r.key: len(r.test) * len(METRICS) for r in recipes}
+    metrics = {r.key: METRICS if CORPORA[r.corpus].ABOUT.classes else REGRESSION for r in recipes}
+    expected = {r.key: len(r.test) * len(metrics[r.key]) for r in recipes}
     return {unit for unit, count in counts.items() if count == expected.get(unit[0])}
 
 
@@ -210,10 +213,11 @@ def run_recipe(
 
 def describe_train(recipe: Recipe, train: Batch) -> str:
     """The training conditions in a few words: `clean`, `gaussian -10 dB`, `all noisy, impulse -40 dB`, `only a, clean`,
-    `absent` where modalities are left out in turn."""
+    `absent` where modalities are left out in turn, `absent 0.2` where that befalls this share of the rows."""
     about = [describe_noise(c, train) for c in recipe.train]
     seen = {tuple(m for m in train.modalities if c.seen is None or m in c.seen) for c in recipe.train}
-    quiet = "clean" if len(seen) == 1 else "absent"
+    share = sum(c.seen is not None for c in recipe.train) / len(recipe.train)
+    quiet = "clean" if len(seen) == 1 else "absent" if share == 1 else f"absent {share:g}"
     level = lambda snr_db: "" if snr_db.startswith("T=") else f" {snr_db} dB"  # noqa: E731 - zeros have no level
     noises = dict.fromkeys(a["noise"] + level(a["snr_db"]) if a["noise"] else quiet for a in about)
     which = ""

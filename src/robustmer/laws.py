@@ -14,6 +14,8 @@ import torch
 
 from robustmer.batch import Batch, collate
 from robustmer.conditions import CLEAN, Condition, corrupt
+from robustmer.evaluate import evaluate
+from robustmer.metrics import REGRESSION
 from robustmer.noise import NoiseScheduler, stream
 from robustmer.systems.system import System, load_system
 from robustmer.train import Budget, fit, seeded
@@ -152,6 +154,21 @@ def training_is_repeatable(system, dims, longest):
         list(fit(made, batch, batch, condition, budget, seed="law"))
         states.append(made.state_dict())
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def numbers_are_learnt_like_classes(system, dims, longest):
+    """Where labels are floats a system has one output, and the weights with the least absolute error are kept (the
+    last ones, where a stage does not select). It is not among LAWS: a system may be made for classes alone."""
+    batch = small_batch(dims, longest)
+    batch = batch.replace(label=batch.label - 0.5)
+    with seeded("laws"):
+        made = system(dims, ())
+    records = list(fit(made, batch, batch, CLEAN, Budget(epochs=0, min_steps=4, checks=2), seed="law"))
+    assert made(batch).shape == (len(batch), 1), "a regression has one output"
+    error = float((made.predict(batch)[:, 0] - batch.label).abs().mean())
+    errors = [record["valid_mae"] for record in records if record["stage"] == records[-1]["stage"]]
+    assert min(abs(error - min(errors)), abs(error - errors[-1])) < 1e-5, f"the error is {error}, it was {errors}"
+    assert {row.metric for row in evaluate(made, batch, [CLEAN])} == {*REGRESSION}
 
 
 LAWS: list[Callable[[type[System], dict[str, int], int], None]] = [

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
@@ -25,7 +25,7 @@ def confusion(label: Int[Tensor, "row"], guess: Int[Tensor, "row"]) -> Float[Ten
     return torch.bincount(label * classes + guess, minlength=classes**2).reshape(classes, classes).double()
 
 
-def wa(label: Int[Tensor, "row"], guess: Int[Tensor, "row"]) -> float:
+def wa(label: Shaped[Tensor, "row"], guess: Shaped[Tensor, "row"]) -> float:
     """Weighted accuracy: right rows over all rows.
 
     >>> wa(torch.tensor([0, 0, 0, 1]), torch.tensor([0, 0, 0, 0]))
@@ -53,6 +53,96 @@ def f1(label: Int[Tensor, "row"], guess: Int[Tensor, "row"]) -> float:
 
 
 METRICS: dict[str, Callable[[Tensor, Tensor], float]] = {"WA": wa, "UA": ua, "F1": f1}
+"""Of classes: label and guess are numbers of classes."""
+
+
+# --- regression of sentiment, -3 to 3 ---------------------------------------------------------------------------------
+
+
+Numbers = Float[Tensor, "row"]
+
+
+def acc2_has0(label: Numbers, guess: Numbers) -> float:
+    """Share of rows on the right side of zero, where zero counts as positive (MMSA's Has0: >= 0 against >= 0)."""
+    return wa(label >= 0, guess >= 0)
+
+
+def acc2_non0(label: Numbers, guess: Numbers) -> float:
+    """Share of rows on the right side of zero; rows whose label is 0 are left out (MMSA's Non0: > 0 against > 0)."""
+    return wa(*away_from_zero(label, guess))
+
+
+def f1_has0(label: Numbers, guess: Numbers) -> float:
+    """Weighted F1 of the two classes of `acc2_has0`."""
+    return weighted_f1((label >= 0).long(), (guess >= 0).long())
+
+
+def f1_non0(label: Numbers, guess: Numbers) -> float:
+    """Weighted F1 of the two classes of `acc2_non0`."""
+    return weighted_f1(*(side.long() for side in away_from_zero(label, guess)))
+
+
+def acc7(label: Numbers, guess: Numbers) -> float:
+    """Seven-class accuracy: label and guess are clipped to -3 .. 3 and rounded, halves to the even number."""
+    return wa(label.clamp(-3, 3).round(), guess.clamp(-3, 3).round())
+
+
+def mae(label: Numbers, guess: Numbers) -> float:
+    """Mean absolute error, in the unit of the label; the only one of these of which less is better.
+
+    >>> mae(torch.tensor([1.0, -2.0]), torch.tensor([0.0, 0.0]))
+    1.5
+    """
+    return float((label - guess).double().abs().mean())
+
+
+def corr(label: Numbers, guess: Numbers) -> float:
+    """Pearson's correlation; 0 where all guesses are alike, or all labels: they then tell nothing of each other."""
+    x, y = (each.double() - each.double().mean() for each in (label, guess))
+    if (label == label[0]).all() or (guess == guess[0]).all():  # asked before centring, which may leave rounding
+        return 0.0
+    return float(x @ y / (x.norm() * y.norm()))
+
+
+def away_from_zero(label: Numbers, guess: Numbers) -> tuple[Bool[Tensor, "some"], Bool[Tensor, "some"]]:
+    some = label != 0
+    if not some.any():
+        raise ValueError(f"all of the {len(label)} labels are 0, so none is left for a metric that leaves zeros out")
+    return label[some] > 0, guess[some] > 0
+
+
+def weighted_f1(label: Int[Tensor, "row"], guess: Int[Tensor, "row"]) -> float:
+    """F1 of each class, mean weighted by the number of rows that have it as label (scikit-learn's `weighted`)."""
+    counts = confusion(label, guess)
+    total = (counts.sum(0) + counts.sum(1)).clamp(min=1)
+    return float((2 * counts.diagonal() / total * counts.sum(1)).sum() / counts.sum())
+
+
+REGRESSION: dict[str, Callable[[Tensor, Tensor], float]] = {
+    "acc2_has0": acc2_has0,
+    "acc2_non0": acc2_non0,
+    "f1_has0": f1_has0,
+    "f1_non0": f1_non0,
+    "acc7": acc7,
+    "mae": mae,
+    "corr": corr,
+}
+"""Of numbers: label and guess are sentiments from -3 to 3."""
+
+UNITS = {"mae": "label", "corr": ""}
+"""The units of metrics that are no fraction of rows."""
+
+
+def scores(
+    logits: Float[Tensor, "row output"], label: Int[Tensor, "row"] | Float[Tensor, "row"]
+) -> dict[str, float]:
+    """Every metric of what a system says: METRICS of its likeliest classes, or REGRESSION where labels are floats."""
+    if label.is_floating_point():
+        return {name: metric(label, logits[:, 0]) for name, metric in REGRESSION.items()}
+    return {name: metric(label, logits.argmax(1)) for name, metric in METRICS.items()}
+
+
+# --- distance of features ---------------------------------------------------------------------------------------------
 
 
 def average_distance(clean: Float[Tensor, "point dim"], noisy: Float[Tensor, "point dim"]) -> float:

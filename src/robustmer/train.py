@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,8 @@ import torch
 
 from robustmer.batch import Batch
 from robustmer.conditions import CLEAN, Condition, corrupt
-from robustmer.metrics import ua
+from robustmer.metrics import mae, ua
+from robustmer.nn.task import task_loss
 from robustmer.noise import stream
 from robustmer.systems.system import Stage, System, in_parts
 
@@ -69,8 +71,9 @@ def fit(
     Of several conditions every row draws one afresh in every epoch; validation scores every row under every condition,
     with the same noise each time. A record holds stage, step, epoch, seconds, lr, the mean of each loss term since the
     last record, valid_ua (mean over conditions) and valid_loss. Each stage ends with the weights of its best valid_ua
-    (the later of equals), unless the stage says otherwise. `seed` names all random streams. Raises Diverged when a loss
-    is not finite, ValueError without any condition or for a label that the system has no output for.
+    (the later of equals), unless the stage says otherwise. Of a regression it is valid_mae, of which the least is best.
+    `seed` names all random streams. Raises Diverged when a loss is not finite, ValueError without any condition or for
+    a label that the system has no output for.
     """
     conditions = (condition,) if isinstance(condition, Condition) else tuple(condition)
     if not conditions:
@@ -100,7 +103,7 @@ def fit_stage(
     order, noise = stream(seed, stage.name, "order"), stream(seed, stage.name, "noise", device=train.device)
     batches = endless_batches(train, budget.batch_size, order)
     check_steps = sorted({round((i + 1) * steps / budget.checks) for i in range(budget.checks)} - {0})
-    best, best_state, done, start = (-1.0, 0), None, 0, time.perf_counter()
+    best, best_state, done, start = (-math.inf, 0), None, 0, time.perf_counter()
     for until in check_steps:
         sums: dict[str, torch.Tensor] = {}
         with seeded(seed, stage.name, "dropout", done):
@@ -135,7 +138,7 @@ def fit_stage(
             "seconds": time.perf_counter() - start,
             "lr": schedules[0].get_last_lr()[0],
             **means,
-            "valid_ua": score,
+            **({"valid_mae": -score} if valid.regression else {"valid_ua": score}),
             "valid_loss": loss,
         }
     if stage.select:
@@ -145,7 +148,11 @@ def fit_stage(
 def check_labels(system: System, *parts: Batch) -> None:
     classes = system.settings.get("classes")
     for part in parts:
-        if classes is not None and not 0 <= int(part.label.min()) <= int(part.label.max()) < len(classes):
+        if classes is not None and part.regression != (not classes):
+            made, held = (f"{len(classes)} classes" if classes else "a regression"), part.label.dtype
+            raise ValueError(f"{part.name} has {str(held).removeprefix('torch.')} labels, but {type(system).__name__} "
+                             f"was made for {made}; make it with the corpus's own classes")
+        if classes and not 0 <= int(part.label.min()) <= int(part.label.max()) < len(classes):
             raise ValueError(f"{part.name} has labels {int(part.label.min())} to {int(part.label.max())}, but "
                              f"{type(system).__name__} was made for {len(classes)} classes ({', '.join(classes)})")
 
@@ -165,11 +172,16 @@ def endless_batches(train: Batch, batch_size: int, order: torch.Generator) -> It
 
 @torch.no_grad()
 def validate(system: System, stage: Stage, valid: Batch, conditions: Sequence[Condition]) -> tuple[float, float]:
-    """Mean UA and mean cross-entropy over the conditions, every row under every condition."""
+    """Mean UA (of a regression minus the mean absolute error) and mean loss of the task over the conditions, every row
+    under every condition. A condition that is given several times is computed once and counts as often as given."""
     scores, losses = [], []
-    for condition in conditions:
+    for i, condition in enumerate(conditions):
+        if (before := conditions.index(condition)) < i:
+            scores.append(scores[before])
+            losses.append(losses[before])
+            continue
         seen = corrupt(valid, condition, stream(valid.name, condition, device=valid.device))
         logits = in_parts(system, stage.logits or system, seen)
-        scores.append(ua(seen.label, logits.argmax(1)))
-        losses.append(float(torch.nn.functional.cross_entropy(logits, seen.label)))
+        scores.append(-mae(seen.label, logits[:, 0]) if seen.regression else ua(seen.label, logits.argmax(1)))
+        losses.append(float(task_loss(logits, seen.label)))
     return sum(scores) / len(scores), sum(losses) / len(losses)

@@ -30,8 +30,9 @@ class About:
     """What a reader of the book needs to know of a corpus before using it.
 
     `access` says who gives it, `folder` is the folder below `data_folder()` (None: nothing to read), `modalities` says
-    what each is made of, `classes` counts the labels, `protocol` how the folds are cut, `test_to_train` how many people
-    are tested for each that is trained on (it widens intervals over folds), `cite` what to cite.
+    what each is made of, `classes` counts the labels (0 for a regression), `protocol` how the folds are cut,
+    `test_to_train` how many people are tested for each that is trained on (it widens intervals over folds), `cite` what
+    to cite.
     """
 
     title: str
@@ -55,7 +56,8 @@ def data_folder() -> Path:
 class Corpus:
     """All rows of a corpus, raw, and its folds as row numbers (train, valid, test).
 
-    `name` is the spelling of the tables (`RAVDESS-AV`), `classes` the labels in the order of their numbers.
+    `name` is the spelling of the tables (`RAVDESS-AV`), `classes` the labels in the order of their numbers; a corpus
+    without classes, (), has floats as labels (a regression).
     `factors` holds what a synthetic corpus was made from, so that claims can be checked against the truth.
     """
 
@@ -68,12 +70,21 @@ class Corpus:
 
     def __post_init__(self):
         label = self.rows.label
-        outside = ((label < 0) | (label >= len(self.classes))).nonzero().flatten()
-        if len(outside):
-            row = int(outside[0])
+        if self.rows.regression != (not self.classes):
             raise CorpusError(
-                f"{self.name}: utterance {str(self.rows.id[row])!r} has label {int(label[row])}, but the classes are "
-                f"numbered 0 to {len(self.classes) - 1} ({', '.join(self.classes)}); mend the label or name the class"
+                f"{self.name}: labels are {str(label.dtype).removeprefix('torch.')} and the classes are "
+                f"({', '.join(self.classes)}); give whole numbers and the classes that they count, or floats and "
+                "classes=() for a regression"
+            )
+        known = torch.isfinite(label) if self.rows.regression else (label >= 0) & (label < len(self.classes))
+        if not known.all():
+            row = int((~known).nonzero()[0])
+            wrong = f"{self.name}: utterance {str(self.rows.id[row])!r} has label {label[row].item()}"
+            if self.rows.regression:
+                raise CorpusError(f"{wrong}; mend the label or leave the utterance out")
+            raise CorpusError(
+                f"{wrong}, but the classes are numbered 0 to {len(self.classes) - 1} ({', '.join(self.classes)}); mend "
+                "the label or name the class"
             )
         for m in self.modalities:
             x, real = self.rows.x[m], self.rows.real[m]

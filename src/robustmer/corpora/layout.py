@@ -177,13 +177,14 @@ def count_problem(what: str, found: int, published: int) -> Iterable[str]:
 
 
 def vectors(x: Mapping[str, np.ndarray], label: np.ndarray, speaker: np.ndarray, id: np.ndarray, name: str) -> Batch:
-    """A Batch of sequences of length one from one vector an utterance, (N, D) for each modality."""
+    """A Batch of sequences of length one from one vector an utterance, (N, D) for each modality. Labels that are floats
+    stay floats (a regression)."""
     rows = len(label)
     return Batch(
         x={m: torch.tensor(values, dtype=torch.float32)[:, None] for m, values in x.items()},
         real={m: torch.ones(rows, 1, dtype=torch.bool) for m in x},
         present={m: torch.ones(rows, dtype=torch.bool) for m in x},
-        label=torch.tensor(label, dtype=torch.long),
+        label=torch.tensor(label, dtype=torch.float32 if label.dtype.kind == "f" else torch.long),
         speaker=np.asarray(speaker, dtype=str),
         id=np.asarray(id, dtype=str),
         name=name,

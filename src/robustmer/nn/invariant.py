@@ -8,11 +8,11 @@ import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from robustmer.batch import Batch
 from robustmer.nn.encoders import Encoders, mlp
 from robustmer.nn.gaussians import central_moment_discrepancy
+from robustmer.nn.task import task_loss
 
 
 class SpecificInvariant(nn.Module):
@@ -65,7 +65,7 @@ class Teacher(nn.Module):
             if rows.any()
         ]
         logits = self.classify(specific, invariant)
-        return {"cls": cross_entropy(logits, clean.label)} | ({"cmd": torch.stack(apart).mean()} if apart else {})
+        return {"cls": task_loss(logits, clean.label)} | ({"cmd": torch.stack(apart).mean()} if apart else {})
 
     @torch.no_grad()
     def targets(self, clean: Batch) -> tuple[Float[Tensor, "batch wide"], Float[Tensor, "batch wide"]]:

@@ -6,6 +6,9 @@ from robustmer.systems.majority import Majority
 from robustmer.systems.mctn import MCTN
 from robustmer.systems.men import MEN
 from robustmer.systems.mmin import MMIN
+from robustmer.systems.mplmm import MPLMM
+from robustmer.systems.mpmm import MPMM
+from robustmer.systems.mult import MulT
 from robustmer.systems.nmer import NMER
 from robustmer.systems.nmer_without_vae import NMERWithoutVAE
 from robustmer.systems.system import Objective, Stage, System, count_parameters, load_system
@@ -19,7 +22,10 @@ SYSTEMS: dict[str, type[System]] = {
     "IFMMIN": IFMMIN,
     "NMER": NMER,
     "NMERWithoutVAE": NMERWithoutVAE,
+    "MulT": MulT,
+    "MPMM": MPMM,
+    "MPLMM": MPLMM,
 }
 
-__all__ = ["SYSTEMS", "IFMMIN", "LogReg", "MCTN", "MEN", "MMIN", "Majority", "NMER", "NMERWithoutVAE", "Objective",
-           "Stage", "System", "count_parameters", "load_system"]
+__all__ = ["SYSTEMS", "IFMMIN", "LogReg", "MCTN", "MEN", "MMIN", "MPLMM", "MPMM", "Majority", "MulT", "NMER",
+           "NMERWithoutVAE", "Objective", "Stage", "System", "count_parameters", "load_system"]

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from einops import rearrange
 from torch import Tensor
-from torch.nn.functional import cross_entropy, mse_loss
+from torch.nn.functional import mse_loss
 
 from robustmer.batch import Batch
 from robustmer.nn.autoencoder import CascadeAutoencoder
 from robustmer.nn.encoders import mlp
 from robustmer.nn.invariant import SpecificInvariant, Teacher
+from robustmer.nn.task import outputs, task_loss
 from robustmer.systems.system import Stage, System, taught
 
 
@@ -37,10 +38,10 @@ class IFMMIN(System):
     ):
         super().__init__()
         self.weight_imagine, self.weight_inv = weight_imagine, weight_inv
-        self.teacher = Teacher(dims, len(classes), width, dropout, own_encoders=False)
+        self.teacher = Teacher(dims, outputs(classes), width, dropout, own_encoders=False)
         self.encoders = SpecificInvariant(dims, width, dropout, own_encoders=False)
         self.imagine = CascadeAutoencoder(len(dims) * width, blocks)
-        self.classifier = mlp(self.imagine.latent, width, width, len(classes), dropout=dropout)
+        self.classifier = mlp(self.imagine.latent, width, width, outputs(classes), dropout=dropout)
 
     def forward(self, seen: Batch) -> Tensor:
         specific, invariant = self.features(seen)
@@ -60,5 +61,5 @@ class IFMMIN(System):
         return {
             "imagine": self.weight_imagine * mse_loss(imagined, target),
             "inv": self.weight_inv * mse_loss(invariant, target_invariant),
-            "cls": cross_entropy(self.classifier(latents), seen.label),
+            "cls": task_loss(self.classifier(latents), seen.label),
         }

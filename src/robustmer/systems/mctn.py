@@ -15,10 +15,11 @@ import torch
 from einops import rearrange, repeat
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, pad, scaled_dot_product_attention
+from torch.nn.functional import pad, scaled_dot_product_attention
 
 from robustmer.batch import Batch
 from robustmer.nn.encoders import mlp
+from robustmer.nn.task import outputs, task_loss
 from robustmer.systems.system import Objective, Stage, System
 
 Real = Bool[Tensor, "batch time"]
@@ -89,7 +90,7 @@ class MCTN(System):
         self.translators = nn.ModuleDict(
             {f"{one}_to_{other}": Translator(max(dims[one], dims[other]), width) for one, other in self.pairs}
         )
-        self.classifier = mlp(len(self.pairs) * width, 128, 128, len(classes), dropout=dropout)
+        self.classifier = mlp(len(self.pairs) * width, 128, 128, outputs(classes), dropout=dropout)
 
     def forward(self, seen: Batch) -> Tensor:
         return self.classify(seen, self.encode(seen))
@@ -124,7 +125,7 @@ class MCTN(System):
         return {
             "translate": self.weight_translate * torch.stack(there).mean(),
             "cycle": self.weight_cycle * torch.stack(back).mean(),
-            "cls": cross_entropy(self.classify(seen, encoded), seen.label),
+            "cls": task_loss(self.classify(seen, encoded), seen.label),
         }
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from einops import rearrange
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from robustmer.batch import Batch
 from robustmer.nn.encoders import Encoders, mlp
+from robustmer.nn.task import outputs, task_loss
 from robustmer.systems.system import Objective, Stage, System
 
 
@@ -20,7 +20,7 @@ class MEN(System):
     def __init__(self, dims: Mapping[str, int], classes: Sequence[str], width: int = 128, dropout: float = 0.5):
         super().__init__()
         self.encoders = Encoders(dims, width, dropout)
-        self.classifier = mlp(len(dims) * width, width, width, len(classes), dropout=dropout)
+        self.classifier = mlp(len(dims) * width, width, width, outputs(classes), dropout=dropout)
 
     def forward(self, seen: Batch) -> Tensor:
         return self.classifier(rearrange(self.encoders(seen), "b m d -> b (m d)"))
@@ -29,4 +29,4 @@ class MEN(System):
         yield Stage("classify", {"all": Objective(self.loss, self.parameters())})
 
     def loss(self, clean: Batch, seen: Batch) -> dict[str, Tensor]:
-        return {"cls": cross_entropy(self(seen), seen.label)}
+        return {"cls": task_loss(self(seen), seen.label)}

@@ -8,11 +8,12 @@ import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import cross_entropy, mse_loss
+from torch.nn.functional import mse_loss
 
 from robustmer.batch import Batch
 from robustmer.nn.autoencoder import CascadeAutoencoder
 from robustmer.nn.encoders import Encoders, mlp
+from robustmer.nn.task import outputs, task_loss
 from robustmer.systems.men import MEN
 from robustmer.systems.system import Stage, System, taught
 
@@ -43,7 +44,7 @@ class MMIN(System):
         self.encoders = Encoders(dims, width, dropout)
         self.imagine = CascadeAutoencoder(wide, blocks)
         self.back = CascadeAutoencoder(wide, blocks)
-        self.classifier = mlp(self.imagine.latent, width, width, len(classes), dropout=dropout)
+        self.classifier = mlp(self.imagine.latent, width, width, outputs(classes), dropout=dropout)
 
     def forward(self, seen: Batch) -> Tensor:
         return self.classifier(self.imagine(self.fused(seen))[1])
@@ -60,7 +61,7 @@ class MMIN(System):
         return {
             "imagine": self.weight_imagine * mse_loss(imagined, self.target(clean)),
             "cycle": self.weight_cycle * mse_loss(self.back(imagined)[0], fused.detach()),
-            "cls": cross_entropy(self.classifier(latents), seen.label),
+            "cls": task_loss(self.classifier(latents), seen.label),
         }
 
     @torch.no_grad()

@@ -14,13 +14,14 @@ import torch
 from einops import rearrange, repeat
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, mse_loss
+from torch.nn.functional import mse_loss
 
 from robustmer.batch import Batch, mean_over_time
 from robustmer.nn.attention import TransformerEncoder
 from robustmer.nn.encoders import mlp
 from robustmer.nn.gaussians import kl_to_standard, sample
 from robustmer.nn.invariant import SpecificInvariant, Teacher
+from robustmer.nn.task import outputs, task_loss
 from robustmer.systems.system import Stage, System, taught
 
 
@@ -67,7 +68,7 @@ class NMER(System):
         self.tokens, self.weights = tokens, (weight_gen, weight_inv, weight_cls)
         modalities = len(dims)
         wide = 2 * modalities * width
-        self.teacher = Teacher(dims, len(classes), width, dropout)
+        self.teacher = Teacher(dims, outputs(classes), width, dropout)
         self.encoders = SpecificInvariant(dims, width, dropout)
         if tokens == "modality":
             self.lift = nn.Linear(2 * width, wide)
@@ -79,7 +80,7 @@ class NMER(System):
         # target (LSTM states in (-1, 1), ReLU outputs) is neither in (0, 1) nor bounded.
         self.decoder = mlp(latent + modalities * width, width, 2 * width, modalities * width, activation=nn.LeakyReLU)
         # NMER 3.3: "three linear layers of size {384, 128, 4}", read as 384-384-128-4.
-        self.classifier = mlp(modalities * width, modalities * width, width, len(classes), dropout=dropout)
+        self.classifier = mlp(modalities * width, modalities * width, width, outputs(classes), dropout=dropout)
 
     def forward(self, seen: Batch) -> Tensor:
         return self.joint(seen).logits
@@ -120,5 +121,5 @@ class NMER(System):
             "kl": gen * kl_to_standard(out.mu, out.logvar).sum(1).mean() / target_c.shape[1],
             "mse": gen * mse_loss(out.c, target_c),
             "inv": inv * mse_loss(out.invariant, target_invariant),
-            "cls": cls * cross_entropy(out.logits, seen.label),
+            "cls": cls * task_loss(out.logits, seen.label),
         }

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from einops import rearrange
 from torch import Tensor
-from torch.nn.functional import cross_entropy, mse_loss
+from torch.nn.functional import mse_loss
 
 from robustmer.batch import Batch
 from robustmer.nn.encoders import mlp
 from robustmer.nn.invariant import SpecificInvariant, Teacher
+from robustmer.nn.task import outputs, task_loss
 from robustmer.systems.system import Stage, System, taught
 
 
@@ -29,9 +30,9 @@ class NMERWithoutVAE(System):
         super().__init__()
         self.weight_inv = weight_inv
         wide = len(dims) * width
-        self.teacher = Teacher(dims, len(classes), width, dropout)
+        self.teacher = Teacher(dims, outputs(classes), width, dropout)
         self.encoders = SpecificInvariant(dims, width, dropout)
-        self.classifier = mlp(2 * wide, wide, width, len(classes), dropout=dropout)
+        self.classifier = mlp(2 * wide, wide, width, outputs(classes), dropout=dropout)
 
     def forward(self, seen: Batch) -> Tensor:
         return self.logits_and_invariant(seen)[0]
@@ -49,5 +50,5 @@ class NMERWithoutVAE(System):
         _, target_invariant = self.teacher.targets(clean)
         return {
             "inv": self.weight_inv * mse_loss(invariant, target_invariant),
-            "cls": cross_entropy(logits, seen.label),
+            "cls": task_loss(logits, seen.label),
         }
