@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from small import SMALL
 
 from robustmer import laws
 from robustmer.conditions import CLEAN, incomplete
@@ -53,9 +54,9 @@ def test_every_system_can_be_measured_on_every_shape(name):
     for dims, longest in laws.SHAPES.values():
         batch = laws.small_batch(dims, longest)
         with seeded("cost"):
-            made = SYSTEMS[name](dims, laws.CLASSES)
+            made = SMALL[name](dims, laws.CLASSES)
         cost = step_cost(made, batch, CLEAN, steps=1)
-        assert [s.name for s in cost.stages] == [s.name for s in SYSTEMS[name](dims, laws.CLASSES).stages()]
+        assert [s.name for s in cost.stages] == [s.name for s in SMALL[name](dims, laws.CLASSES).stages()]
         assert 0 < cost.read <= cost.parameters == count_parameters(made)
         assert cost.seconds > 0 and cost.predict_seconds > 0 and cost.kept_bytes >= 0
         assert cost.epoch_seconds(10 * len(batch)) == pytest.approx(10 * cost.seconds)

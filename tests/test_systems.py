@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from small import SMALL
 from torch import nn
 
 from robustmer import grid, laws
@@ -35,7 +36,7 @@ class ByModality(NMER):
         super().__init__(dims, classes, tokens=tokens)
 
 
-ALL = {**SYSTEMS, "NMER, a token a modality": ByModality}
+ALL = {**SMALL, "NMER, a token a modality": ByModality}
 
 
 NEEDS_FEATURES = (laws.an_absent_modality_teaches_nothing, laws.one_small_batch_can_be_learnt_by_heart)

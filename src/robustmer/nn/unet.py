@@ -36,6 +36,20 @@ class TimeEmbedding(nn.Module):
         return self.mlp(sinusoids(t, self.mlp[0].in_features))
 
 
+class EachFrame(nn.Linear):
+    """A linear map of each frame, (batch, channels, frame): a convolution of one frame, and faster than one."""
+
+    def forward(self, x: Float[Tensor, "batch inside frame"]) -> Float[Tensor, "batch outside frame"]:
+        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+
+def convolution(inside: int, outside: int, kernel: int, stride: int = 1) -> nn.Module:
+    """Zeros before the first frame and after the last; ceil(frames / stride) frames come out."""
+    if kernel == stride == 1:
+        return EachFrame(inside, outside)
+    return nn.Conv1d(inside, outside, kernel, stride, padding=kernel // 2)
+
+
 def norm(channels: int) -> nn.GroupNorm:
     """Normalisation within a row, over all its channels and frames: in smaller groups a single frame of few channels
     would be normalised away."""
@@ -45,28 +59,28 @@ def norm(channels: int) -> nn.GroupNorm:
 class ResidualBlock(nn.Module):
     """x + F(x) (CDTP 3.4), F being normalisation, SiLU and convolution, twice.
 
-    The embedding of the time step scales and shifts F's second normalisation. With `condition` channels, each frame of
-    the condition does so too (FiLM). F's end is what the block adds: no block passes the time by.
+    The embedding of the time step scales and shifts F's second normalisation, in every block. With `condition`
+    channels, each frame of the condition does so too (FiLM), averaged to as many frames as x has.
     """
 
     def __init__(self, inside: int, outside: int, embedding: int, kernel: int, condition: int = 0):
         super().__init__()
         self.norm1, self.norm2 = norm(inside), norm(outside)
-        self.convolution1 = nn.Conv1d(inside, outside, kernel, padding=kernel // 2)
-        self.convolution2 = nn.Conv1d(outside, outside, kernel, padding=kernel // 2)
+        self.convolution1 = convolution(inside, outside, kernel)
+        self.convolution2 = convolution(outside, outside, kernel)
         self.time = nn.Linear(embedding, 2 * outside)
-        self.film = nn.Conv1d(condition, 2 * outside, 1) if condition else None
-        self.past = nn.Conv1d(inside, outside, 1) if inside != outside else nn.Identity()
+        self.film = EachFrame(condition, 2 * outside) if condition else None
+        self.past = EachFrame(inside, outside) if inside != outside else nn.Identity()
 
     def forward(
         self,
         x: Float[Tensor, "batch inside frame"],
         embedding: Float[Tensor, "batch embedding"],
-        condition: Float[Tensor, "batch condition frame"],
+        condition: Float[Tensor, "batch condition other"],
     ) -> Float[Tensor, "batch outside frame"]:
         told = rearrange(self.time(embedding), "b c -> b c 1")
         if self.film is not None:
-            told = told + self.film(condition)
+            told = told + self.film(adaptive_avg_pool1d(condition, x.shape[-1]))
         scale, shift = told.chunk(2, dim=1)
         h = self.convolution1(silu(self.norm1(x)))
         h = self.convolution2(silu(self.norm2(h) * (1 + scale) + shift))
@@ -80,9 +94,9 @@ class CrossAttention(nn.Module):
         super().__init__()
         self.heads = math.gcd(heads, channels)
         self.norm = norm(channels)
-        self.query = nn.Conv1d(channels, channels, 1)
-        self.key_value = nn.Conv1d(condition, 2 * channels, 1)
-        self.out = nn.Conv1d(channels, channels, 1)
+        self.query = EachFrame(channels, channels)
+        self.key_value = EachFrame(condition, 2 * channels)
+        self.out = EachFrame(channels, channels)
 
     def forward(
         self, x: Float[Tensor, "batch channels frame"], condition: Float[Tensor, "batch condition other"]
@@ -101,7 +115,7 @@ class Level(nn.Module):
         self.look = CrossAttention(outside, condition) if inject == "attention" else None
 
     def forward(self, x: Tensor, embedding: Tensor, condition: Tensor) -> Tensor:
-        x = self.block(x, embedding, adaptive_avg_pool1d(condition, x.shape[-1]))
+        x = self.block(x, embedding, condition)
         return x if self.look is None else self.look(x, condition)
 
 
@@ -111,7 +125,7 @@ class UNet(nn.Module):
     `widths` are the channels of each resolution; every further one has half as many frames, rounded up, so any F will
     do. Going up, a level reads the encoder's feature of its resolution beside the one from below. The paper states
     neither depth nor widths nor kernels, and both "concatenated" and "Cross-Attention/ FiLM": `inject` is "concat"
-    (the one with a formula), "film" or "attention". `kernel` counts frames; a single frame needs no more than 1.
+    (the one with a formula), "film" or "attention". `kernel` counts frames; with 1, for a single frame, none is halved.
     """
 
     def __init__(
@@ -130,18 +144,17 @@ class UNet(nn.Module):
             raise ValueError(f"widths={tuple(widths)}, kernel={kernel}: give at least one width and an odd kernel")
         self.concat = inject == "concat"
         about = (embedding, kernel, condition, inject)
-        self.into = nn.Conv1d(channels + condition * self.concat, widths[0], kernel, padding=kernel // 2)
+        self.into = convolution(channels + condition * self.concat, widths[0], kernel)
         self.encoder, self.down = nn.ModuleList(), nn.ModuleList()
         self.decoder, self.up = nn.ModuleList(), nn.ModuleList()
         for i, width in enumerate(widths):
             self.encoder.append(Level(width, width, *about))
             if i + 1 < len(widths):
-                self.down.append(nn.Conv1d(width, widths[i + 1], kernel, stride=2, padding=kernel // 2))
-                self.up.insert(0, nn.Conv1d(widths[i + 1], width, kernel, padding=kernel // 2))
+                self.down.append(convolution(width, widths[i + 1], kernel, stride=2 if kernel > 1 else 1))
+                self.up.insert(0, convolution(widths[i + 1], width, kernel))
                 self.decoder.insert(0, Level(2 * width, width, *about))
         self.bottleneck = Level(widths[-1], widths[-1], *about)
-        last = nn.Conv1d(widths[0], channels, kernel, padding=kernel // 2)
-        self.out = nn.Sequential(norm(widths[0]), nn.SiLU(), last)
+        self.out = nn.Sequential(norm(widths[0]), nn.SiLU(), convolution(widths[0], channels, kernel))
 
     def forward(
         self,

@@ -9,6 +9,9 @@ from robustmer.systems.men import MEN
 from robustmer.systems.misa import MISA
 from robustmer.systems.mmim import MMIM
 from robustmer.systems.mmin import MMIN
+from robustmer.systems.mplmm import MPLMM
+from robustmer.systems.mpmm import MPMM
+from robustmer.systems.mult import MulT
 from robustmer.systems.nmer import NMER
 from robustmer.systems.nmer_without_vae import NMERWithoutVAE
 from robustmer.systems.system import Objective, Stage, System, count_parameters, load_system
@@ -22,6 +25,9 @@ SYSTEMS: dict[str, type[System]] = {
     "IFMMIN": IFMMIN,
     "NMER": NMER,
     "NMERWithoutVAE": NMERWithoutVAE,
+    "MulT": MulT,
+    "MPMM": MPMM,
+    "MPLMM": MPLMM,
     "MISA": MISA,
     "MMIM": MMIM,
     "MISAWithCompletion": MISAWithCompletion,
@@ -29,5 +35,5 @@ SYSTEMS: dict[str, type[System]] = {
 }
 
 __all__ = ["SYSTEMS", "Completed", "IFMMIN", "LogReg", "MCTN", "MEN", "MISA", "MISAWithCompletion", "MMIM",
-           "MMIMWithCompletion", "MMIN", "Majority", "NMER", "NMERWithoutVAE", "Objective", "Stage", "System",
-           "count_parameters", "load_system"]
+           "MMIMWithCompletion", "MMIN", "MPLMM", "MPMM", "Majority", "MulT", "NMER", "NMERWithoutVAE", "Objective",
+           "Stage", "System", "count_parameters", "load_system"]

@@ -1,0 +1,39 @@
+"""Every system, in a size that tests can afford: laws do not depend on it, and 90 million parameters take minutes."""
+
+from robustmer.nn.completion import Completion
+from robustmer.systems import MISA, MMIM, MPLMM, MPMM, SYSTEMS, Completed, MulT
+
+
+class SmallMulT(MulT):
+    def __init__(self, dims, classes, width=6, layers=2, heads=2, lr=5e-3):
+        super().__init__(dims, classes, width=width, layers=layers, heads=heads, lr=lr)
+
+
+class SmallMPMM(MPMM):
+    def __init__(self, dims, classes, width=6, layers=2, heads=2, length=3, lr=5e-3):
+        super().__init__(dims, classes, width=width, layers=layers, heads=heads, length=length, lr=lr)
+
+
+class SmallMPLMM(MPLMM):
+    """Of three frames, where three kinds of length meet: those of a row, of what is generated and of prompts."""
+
+    def __init__(self, dims, classes, width=6, layers=2, heads=2, frames=3, length=2, lr=5e-3):
+        super().__init__(dims, classes, width, layers, heads, frames=frames, length=length, lr=lr)
+
+
+class SmallMISAWithCompletion(Completed):
+    def __init__(self, dims, classes):
+        super().__init__(MISA(dims, classes), small_completion(dims))
+
+
+class SmallMMIMWithCompletion(Completed):
+    def __init__(self, dims, classes):
+        super().__init__(MMIM(dims, classes), small_completion(dims))
+
+
+def small_completion(dims):
+    return Completion(dims, frames=3, widths=(8, 16), condition=4, steps=3)
+
+
+SMALL = {**SYSTEMS, "MulT": SmallMulT, "MPMM": SmallMPMM, "MPLMM": SmallMPLMM,
+         "MISAWithCompletion": SmallMISAWithCompletion, "MMIMWithCompletion": SmallMMIMWithCompletion}
