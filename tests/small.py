@@ -1,6 +1,7 @@
 """Every system, in a size that tests can afford: laws do not depend on it, and 90 million parameters take minutes."""
 
-from robustmer.systems import MPLMM, MPMM, SYSTEMS, MulT
+from robustmer.nn.completion import Completion
+from robustmer.systems import MISA, MMIM, MPLMM, MPMM, SYSTEMS, Completed, MulT
 
 
 class SmallMulT(MulT):
@@ -20,4 +21,19 @@ class SmallMPLMM(MPLMM):
         super().__init__(dims, classes, width, layers, heads, frames=frames, length=length, lr=lr)
 
 
-SMALL = {**SYSTEMS, "MulT": SmallMulT, "MPMM": SmallMPMM, "MPLMM": SmallMPLMM}
+class SmallMISAWithCompletion(Completed):
+    def __init__(self, dims, classes):
+        super().__init__(MISA(dims, classes), small_completion(dims))
+
+
+class SmallMMIMWithCompletion(Completed):
+    def __init__(self, dims, classes):
+        super().__init__(MMIM(dims, classes), small_completion(dims))
+
+
+def small_completion(dims):
+    return Completion(dims, frames=3, widths=(8, 16), condition=4, steps=3)
+
+
+SMALL = {**SYSTEMS, "MulT": SmallMulT, "MPMM": SmallMPMM, "MPLMM": SmallMPLMM,
+         "MISAWithCompletion": SmallMISAWithCompletion, "MMIMWithCompletion": SmallMMIMWithCompletion}

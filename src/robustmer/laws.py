@@ -85,22 +85,23 @@ def an_absent_modality_changes_nothing(system, dims, longest):
 
 
 def an_absent_modality_teaches_nothing(system, dims, longest):
-    """With a modality absent from every row, no gradient reaches its features."""
+    """With a modality absent from every row, no gradient reaches its features, and what is left still teaches: not
+    every objective (one of two modalities may be the one that an objective needs), but some objective."""
     made, batch = make(system, dims).train(), small_batch(dims, longest)
     with torch.no_grad(), seeded("off its beginning"):  # weights that begin at zero would pass no gradient to anything
         for p in made.parameters():
             p += 0.05 * torch.randn_like(p)
     for absent in dims:
-        seen = corrupt(batch, Condition(seen=tuple(m for m in dims if m != absent)), stream("law"))
+        seen, others_teach = corrupt(batch, Condition(seen=tuple(m for m in dims if m != absent)), stream("law")), False
         for stage in made.stages():
             for objective in stage.objectives.values():
                 x = {m: t.clone().requires_grad_() for m, t in seen.x.items()}
                 watched = with_targets(made, stage, seen).replace(x=x)
                 torch.stack(list(objective.loss(watched, watched).values())).sum().backward()
                 assert x[absent].grad is None or not x[absent].grad.any(), f"{stage.name}: an absent {absent} teaches"
-                others = [m for m in dims if m != absent]
-                assert any(x[m].grad is not None and x[m].grad.any() for m in others), f"{stage.name}: nothing teaches"
+                others_teach |= any(x[m].grad is not None and bool(x[m].grad.any()) for m in dims if m != absent)
                 made.zero_grad(set_to_none=True)
+        assert others_teach, f"without {absent} nothing teaches"
 
 
 def each_stage_trains_its_own_parameters_and_no_others(system, dims, longest):

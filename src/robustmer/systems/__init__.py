@@ -1,10 +1,13 @@
 """One file a system, read from top to bottom. A new system is a file here and a line below."""
 
+from robustmer.systems.completed import Completed, MISAWithCompletion, MMIMWithCompletion
 from robustmer.systems.if_mmin import IFMMIN
 from robustmer.systems.logreg import LogReg
 from robustmer.systems.majority import Majority
 from robustmer.systems.mctn import MCTN
 from robustmer.systems.men import MEN
+from robustmer.systems.misa import MISA
+from robustmer.systems.mmim import MMIM
 from robustmer.systems.mmin import MMIN
 from robustmer.systems.mplmm import MPLMM
 from robustmer.systems.mpmm import MPMM
@@ -25,7 +28,12 @@ SYSTEMS: dict[str, type[System]] = {
     "MulT": MulT,
     "MPMM": MPMM,
     "MPLMM": MPLMM,
+    "MISA": MISA,
+    "MMIM": MMIM,
+    "MISAWithCompletion": MISAWithCompletion,
+    "MMIMWithCompletion": MMIMWithCompletion,
 }
 
-__all__ = ["SYSTEMS", "IFMMIN", "LogReg", "MCTN", "MEN", "MMIN", "MPLMM", "MPMM", "Majority", "MulT", "NMER",
-           "NMERWithoutVAE", "Objective", "Stage", "System", "count_parameters", "load_system"]
+__all__ = ["SYSTEMS", "Completed", "IFMMIN", "LogReg", "MCTN", "MEN", "MISA", "MISAWithCompletion", "MMIM",
+           "MMIMWithCompletion", "MMIN", "MPLMM", "MPMM", "Majority", "MulT", "NMER", "NMERWithoutVAE", "Objective",
+           "Stage", "System", "count_parameters", "load_system"]

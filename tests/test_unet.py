@@ -1,0 +1,107 @@
+"""The U-Net copes with any number of frames, and hears the time step and the condition in every block."""
+
+import pytest
+import torch
+from torch import nn
+
+from robustmer.nn.unet import INJECT, ResidualBlock, TimeEmbedding, UNet, sinusoids
+from robustmer.noise import stream
+from robustmer.train import seeded
+
+
+def made(inject="concat", kernel=3, widths=(8, 12), channels=5):
+    with seeded("unet"):
+        return UNet(channels, condition=4, embedding=16, widths=widths, kernel=kernel, inject=inject)
+
+
+def inputs(frames, rows=3, channels=5):
+    draw = stream("inputs", frames)
+    normal = lambda *shape: torch.randn(shape, generator=draw)  # noqa: E731
+    return normal(rows, channels, frames), normal(rows, 4, frames), normal(rows, 16)
+
+
+@pytest.mark.parametrize("inject", INJECT)
+@pytest.mark.parametrize("frames", [1, 2, 3, 4, 7, 50])
+@pytest.mark.parametrize("widths", [(8,), (8, 12), (6, 9, 7)])
+def test_any_number_of_frames_comes_out_as_it_went_in(frames, widths, inject):
+    x, condition, embedding = inputs(frames)
+    out = made(inject, widths=widths)(x, condition, embedding)
+    assert out.shape == x.shape and torch.isfinite(out).all()
+
+
+@pytest.mark.parametrize("inject", INJECT)
+@pytest.mark.parametrize("frames", [1, 2, 5])
+def test_time_and_condition_change_the_output_from_the_start(frames, inject):
+    x, condition, embedding = inputs(frames)
+    unet = made(inject, kernel=1 if frames == 1 else 3)
+    out = unet(x, condition, embedding)
+    assert (out - unet(x, condition, embedding + 1)).abs().amax((1, 2)).min() > 1e-3
+    assert (out - unet(x, condition + 1, embedding)).abs().amax((1, 2)).min() > 1e-3
+
+
+@pytest.mark.parametrize("inject", INJECT)
+def test_every_block_hears_the_time(inject):
+    """A gradient reaches each block's time layer, and each time layer alone changes the output."""
+    x, condition, embedding = inputs(5)
+    unet = made(inject)
+    out = unet(x, condition, embedding)
+    blocks = [module for module in unet.modules() if isinstance(module, ResidualBlock)]
+    assert len(blocks) == 4  # two going down, the bottleneck, one going up
+    out.square().sum().backward()
+    for block in blocks:
+        assert block.time.weight.grad.any()
+        with torch.no_grad():
+            block.time.bias += 0.1
+        assert not torch.allclose(unet(x, condition, embedding), out)
+        with torch.no_grad():
+            block.time.bias -= 0.1
+
+
+@pytest.mark.parametrize("inject", INJECT)
+@pytest.mark.parametrize("frames", [1, 3, 8])
+def test_a_row_does_not_see_its_neighbours(frames, inject):
+    parts = inputs(frames)
+    unet = made(inject)
+    whole = unet(*parts)
+    for row in range(3):
+        torch.testing.assert_close(whole[[row]], unet(*(part[[row]] for part in parts)))
+
+
+def test_a_frame_sees_far_through_the_lower_level():
+    """Down and up once more than doubles the reach of the convolutions: that is what the U is for."""
+    x, condition, embedding = inputs(40, rows=1)
+    shallow, deep = made(widths=(8,)), made(widths=(8, 8, 8))
+    reach = []
+    for unet in (shallow, deep):
+        for module in unet.modules():  # normalisation over all frames would hide how far convolutions reach
+            for name, child in module.named_children():
+                if isinstance(child, nn.GroupNorm):
+                    setattr(module, name, nn.Identity())
+        watched = x.clone().requires_grad_()
+        unet(watched, condition, embedding)[0, 0, 20].backward()
+        reach.append(int(watched.grad.any(1).sum()))
+    assert 2 * reach[0] < reach[1]
+
+
+def test_sinusoids_are_those_of_the_paper():
+    """Eqs. 1-2 element by element: sin at even places, cos at odd ones; odd widths end with a sine."""
+    for width in (6, 7):
+        places = sinusoids(torch.tensor([0, 1, 37]), width)
+        for row, p in enumerate((0, 1, 37)):
+            for place in range(width):
+                angle = torch.tensor(p / 10_000 ** (place // 2 * 2 / width))
+                torch.testing.assert_close(places[row, place], angle.cos() if place % 2 else angle.sin())
+
+
+def test_no_two_time_steps_are_embedded_alike():
+    with seeded("time"):
+        embedded = TimeEmbedding(32)(torch.arange(1, 1001))
+    apart = torch.cdist(embedded, embedded) + torch.eye(1000)
+    assert apart.min() > 1e-4
+
+
+def test_an_unknown_way_in_is_named():
+    with pytest.raises(ValueError, match="inject='flim'.*concat, film, attention"):
+        made("flim")
+    with pytest.raises(ValueError, match="kernel=2.*odd kernel"):
+        made(kernel=2)
