@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
+from small import small_completion
 from torch.distributions import MultivariateNormal
 
 from robustmer import laws
 from robustmer.conditions import Condition, corrupt, missing
-from robustmer.nn.completion import Completion
 from robustmer.nn.gaussians import central_moment_discrepancy
 from robustmer.noise import stream
 from robustmer.systems import MISA, MMIM, MMIN, Completed, MISAWithCompletion, MMIMWithCompletion
@@ -186,8 +186,8 @@ def test_mmim_learns_that_one_code_tells_of_another():
 class MMINCompleted(Completed):
     """A system with a stage of its own before the last, as a reader would write it."""
 
-    def __init__(self, dims, classes, frames=3):
-        super().__init__(MMIN(dims, classes), Completion(dims, frames, widths=(8, 16), steps=5))
+    def __init__(self, dims, classes):
+        super().__init__(MMIN(dims, classes), small_completion(dims))
 
 
 COMPLETED = pytest.mark.parametrize("system", [MISAWithCompletion, MMIMWithCompletion, MMINCompleted])
