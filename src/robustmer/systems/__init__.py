@@ -1,5 +1,6 @@
 """One file a system, read from top to bottom. A new system is a file here and a line below."""
 
+from robustmer.systems.cdtp import CDTP
 from robustmer.systems.if_mmin import IFMMIN
 from robustmer.systems.logreg import LogReg
 from robustmer.systems.majority import Majority
@@ -25,7 +26,8 @@ SYSTEMS: dict[str, type[System]] = {
     "MulT": MulT,
     "MPMM": MPMM,
     "MPLMM": MPLMM,
+    "CDTP": CDTP,
 }
 
-__all__ = ["SYSTEMS", "IFMMIN", "LogReg", "MCTN", "MEN", "MMIN", "MPLMM", "MPMM", "Majority", "MulT", "NMER",
+__all__ = ["SYSTEMS", "CDTP", "IFMMIN", "LogReg", "MCTN", "MEN", "MMIN", "MPLMM", "MPMM", "Majority", "MulT", "NMER",
            "NMERWithoutVAE", "Objective", "Stage", "System", "count_parameters", "load_system"]
