@@ -1,7 +1,7 @@
 """Every system, in a size that tests can afford: laws do not depend on it, and 90 million parameters take minutes."""
 
 from robustmer.nn.completion import Completion
-from robustmer.systems import MISA, MMIM, MPLMM, MPMM, SYSTEMS, Completed, MulT
+from robustmer.systems import CDTP, MISA, MMIM, MPLMM, MPMM, SYSTEMS, Completed, MulT
 
 
 class SmallMulT(MulT):
@@ -35,5 +35,14 @@ def small_completion(dims):
     return Completion(dims, frames=3, widths=(8, 16), condition=4, steps=3)
 
 
-SMALL = {**SYSTEMS, "MulT": SmallMulT, "MPMM": SmallMPMM, "MPLMM": SmallMPLMM,
+class SmallCDTP(CDTP):
+    """Its diffusion goes back in three steps."""
+
+    def __init__(self, dims, classes, width=6, layers=2, heads=2, frames=3, length=2, unet=(8,), condition=6, steps=3,
+                 lr=5e-3, lr_diffusion=5e-3):  # fmt: skip
+        super().__init__(dims, classes, width, layers, heads, frames=frames, length=length, unet=unet,
+                         condition=condition, steps=steps, lr=lr, lr_diffusion=lr_diffusion)  # fmt: skip
+
+
+SMALL = {**SYSTEMS, "MulT": SmallMulT, "MPMM": SmallMPMM, "MPLMM": SmallMPLMM, "CDTP": SmallCDTP,
          "MISAWithCompletion": SmallMISAWithCompletion, "MMIMWithCompletion": SmallMMIMWithCompletion}

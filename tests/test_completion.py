@@ -10,7 +10,8 @@ from robustmer import laws
 from robustmer.batch import Batch, collate
 from robustmer.conditions import CLEAN, Condition, corrupt, missing
 from robustmer.corpora import load
-from robustmer.nn.completion import Completion, completion_errors, draw_given, mean_imputation, mean_over_segments
+from robustmer.nn.completion import Completion, completion_errors, draw_given, mean_imputation
+from robustmer.nn.prompts import mean_over_segments
 from robustmer.nn.unet import INJECT
 from robustmer.noise import stream
 from robustmer.train import seeded
@@ -220,20 +221,7 @@ def test_what_a_row_does_without_is_drawn_evenly():
             assert values.any(1).all() and not (values == here[row]).all(1).any()
 
 
-# --- the features -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("frames", [1, 2, 3, 7])
-def test_segments_are_means_over_equal_parts_of_the_real_frames(frames):
-    """Every frame written `frames` times over, then cut into `frames` parts of as many copies as there were frames."""
-    batch = laws.small_batch({"audio": 3}, longest=9)
-    ours = mean_over_segments(batch.x["audio"], batch.real["audio"], frames)
-    for row in range(len(batch)):
-        x = batch.x["audio"][row][batch.real["audio"][row]].numpy()
-        parts = np.repeat(x, frames, axis=0).reshape(frames, len(x), 3).mean(1)
-        np.testing.assert_allclose(ours[row], parts, atol=1e-5)
-        if len(x) == frames:
-            np.testing.assert_array_equal(ours[row], x)
+# --- what completions are worth ---------------------------------------------------------------------------------------
 
 
 def test_errors_of_the_truth_and_of_the_mean():
@@ -316,3 +304,7 @@ def test_what_cannot_be_made_is_named():
         Completion({"audio": 2}, start="one")
     with pytest.raises(ValueError, match="frames=0"):
         Completion({"audio": 2}, frames=0)
+    with pytest.raises(ValueError, match="2000 sampling steps"):
+        Completion({"audio": 2}, steps=2000)
+    with pytest.raises(ValueError, match='sampler=.*"ddpm" or "ddim"'):
+        Completion({"audio": 2}, sampler="euler")

@@ -9,11 +9,13 @@ import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import cosine_similarity, pad
+from torch.nn.functional import cosine_similarity
 
 from robustmer.batch import Batch
+from robustmer.nn.crossmodal import available, positions
 from robustmer.nn.diffusion import Diffusion, noised, sample
-from robustmer.nn.unet import EachFrame, TimeEmbedding, UNet, convolution, norm, sinusoids
+from robustmer.nn.prompts import filled, mean_over_segments
+from robustmer.nn.unet import EachFrame, TimeEmbedding, UNet, convolution, norm
 from robustmer.noise import stream
 
 Features = dict[str, Tensor]
@@ -76,6 +78,7 @@ class Completion(nn.Module):
             raise ValueError(f'start={start!r}: give "noise" (the paper\'s) or "zero" (the middle of all starts)')
         self.dims, self.frames, self.diffusion = dict(dims), frames, Diffusion()
         self.steps, self.sampler, self.eta, self.start = steps, sampler, eta, start
+        sample(lambda x, t: x, torch.zeros(1), self.diffusion, steps, sampler, eta)  # refuses now what it would later
         kernel = 3 if frames > 1 else 1
         width = widths[0]
         # Normalised, the condition is as loud as x_t from the start. Otherwise some trainings listened to it very late.
@@ -84,7 +87,7 @@ class Completion(nn.Module):
                              convolution(condition, condition, kernel), norm(condition))
             for m, dim in dims.items()
         })  # fmt: skip
-        self.time = TimeEmbedding(width)
+        self.time = TimeEmbedding(width, self.diffusion.steps)
         self.case = nn.Linear(2 * len(dims), width)
         self.into = nn.ModuleDict({m: EachFrame(dim, width) for m, dim in dims.items()})
         self.unet = UNet(width, len(dims) * condition, width, widths, kernel, inject)
@@ -102,7 +105,7 @@ class Completion(nn.Module):
         Each row draws what it has to do without from what it has: every choice that leaves something and lacks
         something is equally likely. A row of a single modality teaches what that looks like without any condition.
         """
-        here = torch.stack(list(clean.present.values()), dim=1)
+        here = self.here(clean)
         features = self.features(clean)
         given = draw_given(here)
         wanted = self.wanted(features, given, here & ~given)
@@ -124,7 +127,7 @@ class Completion(nn.Module):
 
         Nothing is computed for rows that have everything, and nothing is returned for a batch that lacks nothing.
         """
-        here = torch.stack(list(seen.present.values()), dim=1)
+        here = self.here(seen)
         needy = (~here).any(1).nonzero().flatten()
         if not len(needy):
             return {}
@@ -151,17 +154,12 @@ class Completion(nn.Module):
     def fill(self, seen: Batch) -> Batch:
         """The batch with every modality present: as recorded where it was, completed (`frames` real frames) where not.
         It is `seen` itself if nothing is missing."""
-        everything = self.complete(seen)
-        if not everything:
+        completed = self.complete(seen)
+        if not completed:
             return seen
         x, real, present = dict(seen.x), dict(seen.real), dict(seen.present)
-        for m, completed in everything.items():
-            longer = max(x[m].shape[1], self.frames)
-            there = rearrange(seen.present[m], "b -> b 1")
-            frames = (torch.arange(longer, device=there.device) < self.frames).expand(len(seen), -1)
-            real[m] = torch.where(there, pad(real[m], (0, longer - real[m].shape[1])), frames)
-            recorded = pad(x[m], (0, 0, 0, longer - x[m].shape[1]))
-            x[m] = torch.where(there[..., None], recorded, pad(completed, (0, 0, 0, longer - self.frames)))
+        for m, frames in completed.items():
+            x[m], real[m] = filled(x[m], real[m], frames, available(seen, m))
             present[m] = torch.ones_like(present[m])
         return seen.replace(x=x, real=real, present=present)
 
@@ -177,11 +175,14 @@ class Completion(nn.Module):
 
     # --- the noise predictor ------------------------------------------------------------------------------------------
 
+    def here(self, batch: Batch) -> Bool[Tensor, "batch modality"]:
+        return torch.stack([available(batch, m) for m in self.dims], dim=1)
+
     def features(self, batch: Batch) -> dict[str, Float[Tensor, "batch dim frame"]]:
         """Each modality in `frames` frames; whatever stands where it is absent is replaced by zeros."""
         features = {}
         for m in self.dims:
-            there = rearrange(batch.present[m], "b -> b 1 1")
+            there = rearrange(available(batch, m), "b -> b 1 1")
             means = mean_over_segments(torch.where(there, batch.x[m], 0.0), batch.real[m], self.frames)
             features[m] = rearrange(means, "b f d -> b d f")
         return features
@@ -210,8 +211,8 @@ class Completion(nn.Module):
     ) -> Features:
         r"""\epsilon_\theta(x_t, c, t) of eq. 5, for what is wanted of each modality."""
         embedding = self.time(t) + self.case(wanted.case)
-        place = sinusoids(torch.arange(self.frames, device=t.device), self.case.out_features).T
-        h = torch.cat([self.into[m](x) for m, x in x_t.items()]) + place
+        place = positions(self.frames, self.case.out_features, t.device)
+        h = torch.cat([self.into[m](x) for m, x in x_t.items()]) + place.T
         h = by_modality(self.unet(h, wanted.condition, embedding), x_t)
         told = by_modality(embedding, x_t)
         left = by_modality(rearrange(alpha_bar_t, "n -> n 1 1"), x_t)
@@ -220,25 +221,6 @@ class Completion(nn.Module):
             u = rearrange(self.gate[m](told[m]), "n d -> n d 1") * x + self.out[m](h[m])
             epsilon[m] = (1 - left[m]).sqrt() * x + left[m].sqrt() * u
         return epsilon
-
-
-def mean_over_segments(
-    x: Float[Tensor, "batch time dim"], real: Bool[Tensor, "batch time"], frames: int
-) -> Float[Tensor, "batch {frames} dim"]:
-    """Means over `frames` equal parts of a row's real frames; 0 for a row that has none.
-
-    A frame on a border counts in both parts by the share that lies in each. A row of as many frames as parts comes back
-    as it is; a row of fewer repeats them.
-
-    >>> mean_over_segments(torch.tensor([[[1.0], [2.0], [6.0]]]), torch.ones(1, 3, dtype=torch.bool), 2).flatten()
-    tensor([1.3333, 4.6667])
-    """
-    length = real.sum(1)
-    edges = torch.arange(frames + 1, device=x.device) * length[:, None] / frames
-    left, right = rearrange(edges[:, :-1], "b f -> b f 1"), rearrange(edges[:, 1:], "b f -> b f 1")
-    frame = torch.arange(x.shape[1], device=x.device)
-    overlap = (torch.minimum(right, frame + 1) - torch.maximum(left, frame)).clamp(min=0) * real[:, None]
-    return overlap @ x * (frames / length.clamp(min=1))[:, None, None]
 
 
 def draw_given(here: Bool[Tensor, "batch modality"]) -> Bool[Tensor, "batch modality"]:
@@ -270,7 +252,7 @@ def unflatten(flat: Float[Tensor, "values"], shapes: Mapping[str, torch.Size]) -
 def mean_imputation(seen: Batch, frames: int = 1) -> dict[str, Float[Tensor, "batch frame dim"]]:
     """The reference: each modality that some rows lack completed by its mean over the train part, which is 0 in a
     standardised corpus."""
-    return {m: x.new_zeros(len(seen), frames, x.shape[2]) for m, x in seen.x.items() if not seen.present[m].all()}
+    return {m: x.new_zeros(len(seen), frames, x.shape[2]) for m, x in seen.x.items() if not available(seen, m).all()}
 
 
 def completion_errors(
@@ -281,7 +263,7 @@ def completion_errors(
     squared error. A modality that no such row has is left out."""
     errors = {}
     for m, x in completed.items():
-        rows = clean.present[m] & ~seen.present[m]
+        rows = available(clean, m) & ~available(seen, m)
         if rows.any():
             truth = mean_over_segments(clean.x[m], clean.real[m], x.shape[1])[rows].flatten(1)
             guess = x[rows].flatten(1)

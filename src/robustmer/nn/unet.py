@@ -11,29 +11,21 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool1d, interpolate, scaled_dot_product_attention, silu
 
+from robustmer.nn.crossmodal import positions
+
 INJECT = ("concat", "film", "attention")
 
 
-def sinusoids(position: Int[Tensor, "place"] | Float[Tensor, "place"], width: int) -> Float[Tensor, "place width"]:
-    """CDTP eqs. 1-2: sin(p / 10000^(2i / width)) at the even places 2i, cos at 2i + 1.
-
-    >>> sinusoids(torch.tensor([0]), 4).tolist()
-    [[0.0, 1.0, 0.0, 1.0]]
-    """
-    rates = torch.exp(torch.arange(0, width, 2, device=position.device) * (-math.log(10_000.0) / width))
-    angles = position[:, None] * rates
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :width]
-
-
 class TimeEmbedding(nn.Module):
-    """Sinusoids of the time step t, then a small MLP."""
+    """Sinusoids of the time step t = 0 .. `steps` (CDTP eqs. 1-2), then a small MLP."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, steps: int):
         super().__init__()
+        self.register_buffer("sinusoids", positions(steps + 1, width), persistent=False)
         self.mlp = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
 
     def forward(self, t: Int[Tensor, "batch"]) -> Float[Tensor, "batch width"]:
-        return self.mlp(sinusoids(t, self.mlp[0].in_features))
+        return self.mlp(self.sinusoids[t])
 
 
 class EachFrame(nn.Linear):

@@ -1,5 +1,6 @@
 """One file a system, read from top to bottom. A new system is a file here and a line below."""
 
+from robustmer.systems.cdtp import CDTP
 from robustmer.systems.completed import Completed, MISAWithCompletion, MMIMWithCompletion
 from robustmer.systems.if_mmin import IFMMIN
 from robustmer.systems.logreg import LogReg
@@ -28,12 +29,13 @@ SYSTEMS: dict[str, type[System]] = {
     "MulT": MulT,
     "MPMM": MPMM,
     "MPLMM": MPLMM,
+    "CDTP": CDTP,
     "MISA": MISA,
     "MMIM": MMIM,
     "MISAWithCompletion": MISAWithCompletion,
     "MMIMWithCompletion": MMIMWithCompletion,
 }
 
-__all__ = ["SYSTEMS", "Completed", "IFMMIN", "LogReg", "MCTN", "MEN", "MISA", "MISAWithCompletion", "MMIM",
+__all__ = ["SYSTEMS", "CDTP", "Completed", "IFMMIN", "LogReg", "MCTN", "MEN", "MISA", "MISAWithCompletion", "MMIM",
            "MMIMWithCompletion", "MMIN", "MPLMM", "MPMM", "Majority", "MulT", "NMER", "NMERWithoutVAE", "Objective",
            "Stage", "System", "count_parameters", "load_system"]
