@@ -139,6 +139,16 @@ def test_evaluation_is_deterministic_and_training_draws_from_the_global_stream(o
             assert all(torch.equal(runs[0][m], runs[1][m]) == same for m in first)
 
 
+def test_each_utterance_has_its_own_noise():
+    """Where nothing is told apart by the condition, draws differ all the same."""
+    dims = {"audio": 3, "text": 4}
+    batch = laws.small_batch(dims, 1, rows=400)
+    batch = batch.replace(x={m: torch.zeros_like(x) for m, x in batch.x.items()})
+    drawn = made(dims).complete(corrupt(batch, Condition(seen=("audio",)), stream("none")))["text"][:, 0]
+    assert len(drawn.unique(dim=0)) == 400
+    assert float(drawn.std(0).min()) > 0.3 > float(drawn.mean(0).abs().max())
+
+
 def test_completions_need_no_gradient():
     dims, longest = SHAPES["three vectors"]
     seen = mixed(laws.small_batch(dims, longest))

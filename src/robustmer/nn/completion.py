@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, Int
@@ -55,8 +56,9 @@ class Completion(nn.Module):
     `start` is where sampling begins: "noise" is the paper's x_T ~ N(0, I), so that the result is one draw from
     what the missing modality may have been. A draw of the true distribution has twice the squared error of that
     distribution's mean. "zero" begins at x_T = 0, the middle of all starts, from where DDIM goes to the mean itself if
-    the distribution is Gaussian. In training mode noise comes from torch's global stream; at evaluation it is a
-    fixed one, the same for every row, so that a row's completion does not depend on its neighbours.
+    the distribution is Gaussian. In training mode noise comes from torch's global stream; at evaluation each utterance
+    has a stream of its own, named by its id, so that its completion does not depend on its neighbours. (One noise for
+    all would be simpler, but where the condition says little every utterance would then get the same draw.)
     """
 
     def __init__(
@@ -133,7 +135,8 @@ class Completion(nn.Module):
             return {}
         some = seen[needy]
         wanted = self.wanted(self.features(some), here[needy], ~here[needy])
-        draws = {m: self.noise_like(m, len(rows), here.device) for m, rows in wanted.rows.items()}
+        ids = {m: some.id[rows.cpu().numpy()] for m, rows in wanted.rows.items()}
+        draws = {m: self.noise_like(m, each, here.device) for m, each in ids.items()}
         draw = lambda: {m: next(d) for m, d in draws.items()}  # noqa: E731
         first = draw()
         shapes = {m: x.shape for m, x in first.items()}
@@ -163,15 +166,15 @@ class Completion(nn.Module):
             present[m] = torch.ones_like(present[m])
         return seen.replace(x=x, real=real, present=present)
 
-    def noise_like(self, modality: str, rows: int, device: torch.device):
-        """Endless noise (rows, dim, frames): fresh in training, one fixed sequence for all rows at evaluation."""
+    def noise_like(self, modality: str, ids: np.ndarray, device: torch.device) -> Iterator[Tensor]:
+        """Endless noise (rows, dim, frames): fresh in training; at evaluation an utterance always has the same."""
         shape = (self.dims[modality], self.frames)
-        fixed = stream("completion", modality)  # drawn on the CPU, so that the device does not change it
+        if self.training:
+            while True:
+                yield torch.randn(len(ids), *shape, device=device)
+        own = [stream("completion", modality, id) for id in ids]  # on the CPU: the device does not change the noise
         while True:
-            if self.training:
-                yield torch.randn(rows, *shape, device=device)
-            else:
-                yield torch.randn(shape, generator=fixed).to(device).expand(rows, *shape)
+            yield torch.stack([torch.randn(shape, generator=generator) for generator in own]).to(device)
 
     # --- the noise predictor ------------------------------------------------------------------------------------------
 

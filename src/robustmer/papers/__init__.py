@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from robustmer.papers import nmer
+from robustmer.papers import cdtp, nmer
 from robustmer.recipe import Recipe
 
-PAPERS = {"nmer": nmer}
+PAPERS = {"nmer": nmer, "cdtp": cdtp}
 
 
 @lru_cache

@@ -1,0 +1,148 @@
+"""CDTP's Table 1 in the paper's own form, printed and measured side by side, and its arithmetic done again.
+
+All functions take rows of one dataset, from one ledger. Numbers are fractions; the paper prints percent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import joblib
+import pandas as pd
+
+from robustmer import papers
+from robustmer.conditions import missing
+from robustmer.corpora import about
+from robustmer.grid import cross_validate
+from robustmer.papers import protocol
+from robustmer.papers.cdtp import ABLATIONS, BACKBONES, recipes
+from robustmer.papers.protocol import Block
+from robustmer.results import published
+from robustmer.statistics import cells, holm, losing, paired, plus_minus, printed, summarise, tabulate
+
+COUNTERPART = {"CMU-MOSI sentiment": "CMU-MOSI", "RAVDESS-AV": "IEMOCAP", "synthetic": "IEMOCAP"}
+"""Which of the paper's corpora stands beside ours."""
+
+BASELINES = ("majority class", "LogReg")
+SYSTEMS = (*BASELINES, "LB", "MS", "MD", "MCTN", "MMIN", "MPMM", "MPLMM", "CDTP")
+BAR = "LogReg"
+"""The simple baseline, trained like the others; what is below it at the same place is marked."""
+
+METRICS = {"ACC": ("WA", "acc2_non0"), "F1": ("F1", "f1_non0")}
+"""The paper's names -> ours, of classes and of sentiment. It does not say which of the two conventions its binary
+accuracy follows; that of MulT's code leaves out utterances of sentiment 0."""
+
+AVERAGE = "avg"
+
+
+def blocks(own: pd.DataFrame | None = None) -> list[Block]:
+    """The page's own rows, if they are not the measured ones, and the committed rows of each dataset."""
+    return protocol.blocks("cdtp", COUNTERPART, own)
+
+
+def run(profile: str, device: str, corpus: str, seed: int, tables: Sequence[str]) -> pd.DataFrame:
+    """Compute what a page lacks and return its rows: the trainings of these of cdtp.TABLES on one corpus."""
+    chosen = recipes(profile, [corpus], seed, tables)
+    jobs = joblib.cpu_count() if device == "cpu" else 1
+    own = papers.is_own("cdtp", profile, chosen)
+    return cross_validate(chosen, "cdtp", profile, jobs, device, progress=False, own=own)
+
+
+def cases(dataset: str) -> list[str]:
+    """The columns of Table 1 for a corpus: what is available, in the letters of our tables."""
+    modalities = tuple(about(dataset).modalities)
+    return [c.header(modalities) for c in missing(modalities)]
+
+
+def of_metric(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Rows of the metric that the paper calls so, with their mean over the cases as further rows (`avg`). LB is another
+    training in each case, so its mean is over trainings; where one of them is missing there is none."""
+    (dataset,) = rows["dataset"].unique()
+    chosen = rows[rows["metric"].isin(METRICS[metric]) & rows["condition"].isin(cases(dataset))]
+    same = ["dataset", "system", "fold", "seed", "metric"]
+    sizes = chosen.groupby(same, sort=False)["value"].agg(value="mean", size="size", diverged=lambda v: v.isna().any())
+    whole = sizes[(sizes["size"] == len(cases(dataset))) & ~sizes["diverged"]].reset_index()
+    return pd.concat([chosen, whole[[*same, "value"]].assign(condition=AVERAGE)], ignore_index=True)
+
+
+def table_1(rows: pd.DataFrame, metric: str, systems: Sequence[str] = SYSTEMS) -> pd.DataFrame:
+    """Systems by what is available, printed and ours."""
+    (dataset,) = rows["dataset"].unique()
+    ours = of_metric(rows[rows["system"].isin(systems)], metric)
+    ours = cells(ours, ["system", "condition"], below=BAR)
+    paper = printed_table(metric)
+    paper = printed(paper[paper["dataset"] == COUNTERPART[dataset]])
+    columns = [*cases(dataset), AVERAGE]
+    sources = {"paper": paper, "ours": ours} if set(systems) & set(paper["system"]) else {"ours": ours}
+    return tabulate(sources, "system", "condition", systems, columns)
+
+
+def summary(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Mean and interval of each system in each case and on average (`statistics.summarise`)."""
+    return summarise(of_metric(rows, metric), ["system", "condition"])
+
+
+def printed_table(metric: str | None = None) -> pd.DataFrame:
+    """Table 1 as printed, in fractions, its text modality spelt like ours."""
+    table = published("cdtp", 1)
+    table = table.assign(value=table["value"] / 100, condition=table["condition"].str.replace("t", "l"))
+    return table if metric is None else table[table["metric"] == metric]
+
+
+def differences(rows: pd.DataFrame, metric: str, system: str = "CDTP", others: Sequence[str] = ()) -> pd.DataFrame:
+    """`system` minus each of the others in the mean over the cases, paired over folds and seeds: what
+    `statistics.paired` gives, and `p_holm`, corrected for all of these."""
+    means = of_metric(rows, metric)
+    means = means[means["condition"] == AVERAGE]
+    there = set(means["system"])
+    found = [{"other": other} | paired(means, system, other) for other in others or SYSTEMS
+             if other in there and other != system] if system in there else []
+    table = pd.DataFrame(found)
+    return table.assign(p_holm=holm(table["p"])) if found else table
+
+
+def differences_table(found: pd.DataFrame) -> pd.DataFrame:
+    """A line for each of the others: mean ± half the 95% interval, and a star where it is beyond chance (Holm, 5%)."""
+    cell = [plus_minus(m, h, sign=True) + ("\u00a0*" if p < 0.05 else "")
+            for m, h, p in zip(found["mean"], found["high"], found["p_holm"], strict=True)]  # fmt: skip
+    return pd.DataFrame({"minus": found["other"], "difference": cell, "repetitions": found["repetitions"]})
+
+
+def losers(rows: pd.DataFrame, metric: str, systems: Sequence[str] = SYSTEMS[2:]) -> str:
+    """Which systems are below logistic regression that was trained with the same missing modalities."""
+    means = of_metric(rows[rows["system"].isin([*systems, BAR])], metric)
+    means = means[means["condition"] == AVERAGE]
+    behind = [system for (system,) in losing(means, ["system"], BAR)]
+    named = [s for s in systems if s in behind]
+    return f"Below logistic regression in the average ({metric}): {', '.join(named)}." if named else \
+        f"No system is below logistic regression in the average ({metric})."
+
+
+# --- the paper's arithmetic -------------------------------------------------------------------------------------------
+
+
+def averages() -> pd.DataFrame:
+    """Each row of Table 1 whose six cells are printed: the printed average, the mean of the cells, and whether any six
+    numbers that round to these cells have an average that rounds to the printed one."""
+    table = published("cdtp", 1)
+    lines = []
+    for (dataset, system, metric), part in table.groupby(["dataset", "system", "metric"], sort=False):
+        six, stated = part[part["condition"] != AVERAGE]["value"], part[part["condition"] == AVERAGE]["value"]
+        if six.notna().sum() == 6 and stated.notna().all():
+            off = float(stated.iloc[0] - six.mean())
+            lines.append({"dataset": dataset, "system": system, "metric": metric, "printed": float(stated.iloc[0]),
+                          "mean of six": six.mean(), "difference": off, "possible": abs(off) <= 0.01 + 1e-9})
+    return pd.DataFrame(lines)
+
+
+def gains(system: str = "CDTP", other: str = "MPLMM") -> pd.Series:
+    """How often each difference between two systems of Table 1 is printed, over cells (not averages), in percentage
+    points: for most pairs every cell has its own."""
+    table = published("cdtp", 1)
+    table = table[table["condition"] != AVERAGE]
+    wide = table.pivot(index=["dataset", "condition", "metric"], columns="system", values="value")
+    return (wide[system] - wide[other]).dropna().round(2).value_counts().sort_index()
+
+
+__all__ = ["ABLATIONS", "BACKBONES", "averages", "blocks", "cases", "differences", "differences_table", "gains",
+           "losers", "of_metric", "printed_table", "run", "summary", "table_1"]
