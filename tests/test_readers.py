@@ -40,7 +40,7 @@ def people(name):
     return who, spoken
 
 
-def write_mmin(root, name):
+def write_mmin(root, name, longest=(("visual", 50), ("text", 22))):
     """The folder with sequences of random length; every utterance `n` has label n % 4 in the order of the people."""
     who, spoken = people(name)
     draw, ids = np.random.default_rng(0), [id for p in who for id in spoken[p]]
@@ -49,8 +49,7 @@ def write_mmin(root, name):
         (root / file).parent.mkdir(parents=True, exist_ok=True)
         with h5py.File(root / file, "w") as h5:
             for i, id in enumerate(ids):
-                longest = {"visual": 50, "text": 22}.get(m, 3 + i % 5)
-                x = draw.normal(size=(longest, WIDTHS[m]))  # float64, as released
+                x = draw.normal(size=(dict(longest).get(m, 3 + i % 5), WIDTHS[m]))  # float64, as released
                 if m != "audio":
                     x[2 + i % 7:] = 0
                 h5[id] = x

@@ -142,8 +142,8 @@ def write_whole(path: Path, text: bytes) -> None:
         except BaseException as error:
             file.truncate(size)
             if isinstance(error, OSError):
-                raise OSError(error.errno, f"{error.strerror}; nothing was added, and what the file held is still "
-                              "there. Make room and run again: what is missing is computed", str(path)) from error
+                raise OSError(error.errno, f"{error.strerror}; nothing was added and nothing lost, make room and run "
+                              "again", str(path)) from error
             raise
 
 

@@ -118,7 +118,13 @@ def opened(path: Path, problems: list[str]):
     file = None
     try:
         if path.is_file():
-            file = h5py.File(path, "r")
+            with path.open("rb") as start:
+                stated = stated_size(start.read(64))
+            if stated is not None and path.stat().st_size > stated:
+                problems.append(f"{path} has {path.stat().st_size} bytes, but its beginning says {stated}: some were "
+                                "added, and what is behind them is not where it was; get it again")
+            else:
+                file = h5py.File(path, "r")
         else:
             others = ", ".join(sorted(file.name for file in path.parent.glob("*.*"))) or "nothing"
             problems.append(f"no file {path}; {path.parent.name}/ has {others}")
@@ -132,3 +138,14 @@ def opened(path: Path, problems: list[str]):
             yield file
     except Exception as error:  # damage shows itself in many ways
         problems.append(f"{path} is damaged, it cannot be read to its end ({describe(error)}); get it again")
+
+
+def stated_size(start: bytes) -> int | None:
+    """How many bytes an HDF5 file has by its superblock (versions 0 to 3), where addresses are eight bytes long.
+
+    The library itself finds files that are shorter, and not those that are longer.
+    """
+    if start[:8] != b"\x89HDF\r\n\x1a\n" or len(start) < 64:
+        return None
+    place, length = {0: (40, 13), 1: (44, 13), 2: (28, 9), 3: (28, 9)}.get(start[8], (0, 0))
+    return int.from_bytes(start[place : place + 8], "little") if place and start[length] == 8 else None

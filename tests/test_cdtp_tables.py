@@ -1,0 +1,92 @@
+"""CDTP's recipes and tables: the paper's own arithmetic, and rows that find their place."""
+
+import pandas as pd
+import pytest
+
+from robustmer.conditions import CLEAN
+from robustmer.papers import cdtp
+from robustmer.papers import cdtp_tables as tables
+from robustmer.results import COLUMNS
+from robustmer.systems import CDTP, MPLMM, MulT
+
+CASES = ["a", "v", "l", "a,v", "a,l", "v,l"]
+
+
+def test_sixteen_of_the_printed_averages_cannot_be_right():
+    """audit, section 3.1: 46 complete rows and metrics, 16 beyond rounding, the largest 6.88."""
+    sums = tables.averages()
+    wrong = sums[~sums["possible"]]
+    assert (len(sums), len(wrong)) == (46, 16)
+    worst = wrong.loc[wrong["difference"].abs().idxmax()]
+    assert (worst["dataset"], worst["system"], worst["metric"]) == ("IEMOCAP", "MPMM", "ACC")
+    assert worst["difference"] == pytest.approx(6.883, abs=1e-3)
+
+
+def test_the_printed_gain_over_mplmm_is_the_same_in_thirty_cells():
+    """audit, section 3.2."""
+    assert tables.gains("CDTP", "MPLMM").to_dict() == {0.1: 2, 0.2: 30, 0.3: 4}
+    assert len(tables.gains("MPLMM", "MPMM")) == 35 and tables.gains("MPLMM", "MPMM").max() == 2
+
+
+def test_printed_cells_are_fractions_under_our_letters():
+    table = tables.printed_table("ACC")
+    assert set(table["condition"]) == {*CASES, "avg"}
+    cell = table[(table["dataset"] == "CMU-MOSI") & (table["system"] == "CDTP") & (table["condition"] == "a,l")]
+    assert cell["value"].item() == pytest.approx(0.8096)
+
+
+def row(system, condition, value, seed=0, fold=0, metric="WA", key=None, dataset="synthetic"):
+    known = dict.fromkeys(COLUMNS, "") | {"paper": "cdtp", "dataset": dataset, "system": system, "metric": metric}
+    return known | {"condition": condition, "value": value, "seed": seed, "fold": fold, "key": key or f"{system}{seed}"}
+
+
+def ledger(lacking=""):
+    rows = [row(s, c, 0.1 * (i + 1) + 0.01 * seed, seed, key=f"LB{c}{seed}" if s == "LB" else None)
+            for s in ("LB", "MD", "CDTP", "LogReg") for seed in range(3) for i, c in enumerate(CASES)]
+    return pd.DataFrame([r for r in rows if r["key"] != lacking])
+
+
+def test_the_average_of_lb_is_over_its_six_trainings_and_needs_all_of_them():
+    means = tables.of_metric(ledger(), "ACC")
+    means = means[means["condition"] == "avg"]
+    assert len(means) == 4 * 3
+    assert means[means["system"] == "LB"]["value"].tolist() == pytest.approx([0.35, 0.36, 0.37])
+    short = tables.of_metric(ledger(lacking="LBv1"), "ACC")
+    short = short[(short["condition"] == "avg") & (short["system"] == "LB")]
+    assert short["seed"].tolist() == [0, 2]
+
+
+def test_table_1_stands_beside_the_printed_one():
+    table = tables.table_1(ledger(), "ACC")
+    assert list(table.index) == [s for s in tables.SYSTEMS if s != "majority class"]
+    assert table.loc["CDTP", ("a", "paper")] == "0.5997" and table.loc["CDTP", ("a", "ours")].startswith("0.110")
+    assert table.loc["MMIN", ("a", "ours")] == "–", "nothing of ours is measured there"
+    assert table.loc["LogReg", ("a", "paper")] == "–", "the paper has no simple baseline"
+
+
+def test_differences_are_paired_and_corrected():
+    found = tables.differences(ledger(), "ACC")
+    assert found["other"].tolist() == ["LogReg", "LB", "MD"] and found["mean"].abs().max() < 1e-9
+    assert tables.differences(ledger().query("system != 'CDTP'"), "ACC").empty
+
+
+@pytest.mark.parametrize("profile", cdtp.PROFILES)
+def test_lb_meets_one_case_and_ms_has_seen_whole_rows_only(profile):
+    recipes = cdtp.recipes(profile, ["mosi_sentiment"])
+    first = [r for r in recipes if r.seed == 0]
+    lb = [r for r in first if r.name == "LB"]
+    assert len(lb) == 6 and all(r.train == r.test and len(r.train) == 1 for r in lb)
+    (ms,), (md,) = ([r for r in first if r.name == name] for name in ("MS", "MD"))
+    assert ms.train == (CLEAN,) and ms.test == md.test and ms.system is md.system is MulT
+    whole = sum(c == CLEAN for c in md.train) / len(md.train)
+    assert whole == pytest.approx(0.8)
+
+
+def test_each_name_is_one_system_and_the_ablations_differ_in_one_thing():
+    spelt = cdtp.SPELLING
+    for name in cdtp.ABLATIONS:
+        system, options = spelt[name]
+        base = spelt[name.split()[0]]
+        assert system is base[0] and system in (MPLMM, CDTP)
+        assert {k: v for k, v in options.items() if base[1].get(k) != v}, f"{name} is {name.split()[0]}"
+    assert len({r.key for r in cdtp.recipes("paper")}) == len(cdtp.recipes("paper"))
