@@ -19,24 +19,32 @@ import joblib
 import pandas as pd
 import torch
 
-from robustmer.conditions import incomplete
+from robustmer.conditions import CLEAN, corrupt, incomplete, missing, missing_modes
 from robustmer.corpora import synthetic
 from robustmer.cost import PARTS, limited, random_batch, step_cost
 from robustmer.grid import check_device, commit, device_name
-from robustmer.noise import Gaussian, NoiseScheduler
+from robustmer.noise import Gaussian, NoiseScheduler, stream
 from robustmer.systems import SYSTEMS
 from robustmer.train import POOL, Budget, fit, seeded
 
 ROWS, TRAIN_ROWS = 128, 4446  # NMER 3.3 and Table 1: a batch, and the training rows of an IEMOCAP fold
 STEPS = 7
+SYSTEMS_OF_NMER = ("LogReg", "MEN", "MCTN", "MMIN", "IFMMIN", "NMER", "NMERWithoutVAE")
+
+# CMU-MOSI as MulT's and CDTP's public code reads it, in the batch of CDTP 4.3 and the sizes of that code.
+PROMPT_ROWS, PROMPT_DIMS = 32, {"audio": 5, "visual": 20, "text": 768}
+PROMPT_LONGEST = dict.fromkeys(PROMPT_DIMS, 50)
+PROMPT_SIZES = {"width": 30, "heads": 5, "layers": 5}
+SYSTEMS_OF_CDTP = {"MulT": {}, "MPMM": {}, "MPLMM": {"frames": 50}, "CDTP": {"frames": 50}}
 AT_ONCE = {"cpu": (1, 2), "cuda": (1, 4, 16, 64)}
 
 
 def bench(systems: Sequence[str], device: str = "cpu", threads: int = 2, at_once: str = "NMER") -> dict[str, object]:
     """Everything measured, as JSON types. Each system is measured in a process of its own, for its peak memory.
 
-    Shapes are IEMOCAP's: 128 rows of 155 x 130 audio, 50 x 342 visual, 22 x 1024 text, four classes; steps at full
-    length, epochs with lengths drawn like real ones, in batches of similar length and not.
+    Shapes of part I are IEMOCAP's: 128 rows of 155 x 130 audio, 50 x 342 visual, 22 x 1024 text, four classes; steps
+    at full length, epochs with lengths drawn like real ones, in batches of similar length and not. Those of part II are
+    what CDTP's public code reads: 32 rows of 50 frames, 5, 20 and 768 wide, two rows in ten incomplete, or none.
     """
     check_device(device)
     unknown = [name for name in systems if name not in SYSTEMS]
@@ -45,11 +53,11 @@ def bench(systems: Sequence[str], device: str = "cpu", threads: int = 2, at_once
     known = {"commit": commit(), "device": device_name(device), "processor": processor(), "cores": os.cpu_count(),
              "threads": threads, "torch": torch.__version__, "rows": ROWS, "longest": synthetic.LONGEST,
              "dims": synthetic.DIMS}
-    measured = []
+    measured, prompted = [], []
     for name in systems:
         print(f"measuring {name}", file=sys.stderr)
-        measured.append(in_its_own_process(name, device, threads))
-    return known | {"rates": rates(device, threads), "systems": measured,
+        (prompted if name in SYSTEMS_OF_CDTP else measured).append(in_its_own_process(name, device, threads))
+    return known | {"rates": rates(device, threads), "systems": measured, "cdtp": prompted,
                     "at_once": [throughput(at_once, n, device) for n in AT_ONCE[device.split(":")[0]]]}
 
 
@@ -105,6 +113,28 @@ def epoch_seconds(name: str, device: str, threads: int, conditions, bucket: bool
         records = list(fit(new(name, device), part, few, conditions, budget, seed="bench", bucket=bucket))
     last = [r["seconds"] for r in records if r["stage"] == records[-1]["stage"]]
     return (last[1] - last[0]) * TRAIN_ROWS / rows
+
+
+def measure_prompted(name: str, device: str, threads: int) -> dict[str, object]:
+    """One system of part II: a step with 20% of the rows incomplete and with none, and what completes a whole batch."""
+    options = PROMPT_SIZES | SYSTEMS_OF_CDTP[name]
+    batch = random_batch(PROMPT_ROWS, PROMPT_DIMS, PROMPT_LONGEST, classes=2).to(device)
+    steps = {}
+    for how, conditions in (("none", CLEAN), ("20%", missing_modes(batch.modalities, 0.2))):
+        with seeded("bench"):
+            made = SYSTEMS[name](PROMPT_DIMS, ("negative", "positive"), **options).to(device)
+        cost = step_cost(made, batch, conditions, STEPS, threads)
+        steps[how] = {s.name: {"seconds": s.seconds, "flops": s.flops} for s in cost.stages}
+    found = {"system": name, "parameters": cost.parameters, "steps": steps}
+    if hasattr(made, "completion"):
+        cases = missing(batch.modalities)
+        seen = corrupt(batch, cases, stream("bench"))  # every row lacks something
+        found["complete"] = {}
+        with limited(threads):
+            for count in (5, 20, 50):
+                made.completion.steps = count
+                found["complete"][count] = best(lambda: made.eval().completion.complete(seen), device, 3)
+    return found | {"peak_bytes": peak_bytes(device)}
 
 
 def peak_bytes(device: str) -> int:
@@ -176,6 +206,14 @@ def table(measured: dict) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def prompted_line(line: dict) -> str:
+    last = {how: list(stages.values())[-1]["seconds"] for how, stages in line["steps"].items()}
+    text = (f"{line['system']}, 32 rows of 50 frames: {last['none']:.3f} s a step with nothing missing, "
+            f"{last['20%']:.3f} s with 20% of the rows incomplete, peak {line['peak_bytes'] / 2**20:.0f} MB")
+    return text + "".join(f"; all 32 completed in {count} steps: {seconds:.2f} s"
+                          for count, seconds in line.get("complete", {}).items())
+
+
 def main(systems: Sequence[str], device: str, threads: int, out: Path) -> None:
     measured = bench(systems, device, threads)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -185,6 +223,8 @@ def main(systems: Sequence[str], device: str, threads: int, out: Path) -> None:
           f"{measured['commit']}: {rate['flops_per_second'] / 1e9:.0f} GFLOP/s in products, "
           f"{rate['bytes_per_second'] / 1e9:.1f} GB/s in copies")
     print(table(measured).to_string(index=False))
+    for line in measured["cdtp"]:
+        print(prompted_line(line))
     for line in measured["at_once"]:
         together = f"{line['trainings']} training{'s' * (line['trainings'] > 1)} of {line['system']} at once"
         print(f"{together}: {line['steps_per_second']:.2f} steps a second")
@@ -192,4 +232,5 @@ def main(systems: Sequence[str], device: str, threads: int, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[1], sys.argv[2], int(sys.argv[3]))))
+    way = measure_prompted if sys.argv[1] in SYSTEMS_OF_CDTP else measure
+    print(json.dumps(way(sys.argv[1], sys.argv[2], int(sys.argv[3]))))

@@ -214,9 +214,8 @@ def do_results(args: argparse.Namespace) -> int:
 
 def do_bench(args: argparse.Namespace) -> int:
     from robustmer import bench
-    from robustmer.systems import SYSTEMS
 
-    systems = args.system or [name for name in SYSTEMS if name != "Majority"]
+    systems = args.system or [*bench.SYSTEMS_OF_NMER, *bench.SYSTEMS_OF_CDTP]
     bench.main(systems, args.device, positive(args.threads, "threads"), Path(args.output))
     return 0
 
