@@ -206,9 +206,9 @@ if corpus == "synthetic":
     best = {name: synthetic.ceiling(data, c.seen or data.modalities)
             for name, c in zip(cases, tests, strict=True)}
 scores = measured.pivot_table(index="system", columns="condition", values="value")[cases].loc[list(systems)]
-scores.insert(len(cases) - 1, "mean of six", scores[cases[:-1]].mean(axis=1))
+scores.insert(len(cases) - 1, "mean of cases", scores[cases[:-1]].mean(axis=1))
 if best:
-    scores.loc["best possible"] = {**best, "mean of six": sum(best[c] for c in cases[:-1]) / len(cases[:-1])}
+    scores.loc["best possible"] = {**best, "mean of cases": sum(best[c] for c in cases[:-1]) / len(cases[:-1])}
 largest = float(data.rows.label.bincount().max() / len(data.rows)) if data.classes else 0.5
 
 # %% mystnb={"figure": {"name": "fig-cdtp-six-tests", "caption": "Accuracy on test speakers by what is seen. Circles: means over the folds, bars: their range. Black: the rule of Bayes on the hidden states. Dotted: the share of the largest class."}} tags=["hide-input"]
@@ -245,8 +245,8 @@ paper = paper.pivot_table(index=["dataset", "metric", "condition"], columns="sys
 up = (paper["MD"] > paper["MS"])
 lines = [f"Missing modes in training, MD minus MS: {gain('LogReg')}; {gain('MulT')}. In the paper's Table 1 MD is above MS in "
          f"{int(up.sum())} of {len(up)} numbers, by {float((paper['MD'] - paper['MS']).mean()):.1f} points on average."]
-ahead = scores["mean of six"].drop("best possible", errors="ignore").sort_values()
-lines.append(f"Ahead over the six cases is **{ahead.index[-1]}** ({ahead.iloc[-1]:.3f}), then {ahead.index[-2]} "
+ahead = scores["mean of cases"].drop("best possible", errors="ignore").sort_values()
+lines.append(f"Ahead over the cases is **{ahead.index[-1]}** ({ahead.iloc[-1]:.3f}), then {ahead.index[-2]} "
              f"({ahead.iloc[-2]:.3f}): few folds and a small network, so no more than a hint, but a deep one has to beat "
              "logistic regression first.")
 if best:
@@ -256,7 +256,7 @@ if best:
     lines.insert(0, f"What is lost is first of all information: with {{{dear}}} alone **nobody** could be right more often than "
                  f"{best[dear]:.0%}, {lost[dear]:.0f} points less than with everything; {{{cheap}}} costs {lost[cheap]:.0f}. The "
                  f"rest is lost on the way from the hidden states to an answer: the best of these four stays "
-                 f"{100 * gap[cases[:-1]].mean():.0f} points below the rule of Bayes over the six cases, and {100 * gap['all']:.0f} "
+                 f"{100 * gap[cases[:-1]].mean():.0f} points below the rule of Bayes over the cases, and {100 * gap['all']:.0f} "
                  "with everything.")
 display(Markdown("\n\n".join(lines)))
 

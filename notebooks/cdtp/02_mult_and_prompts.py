@@ -168,13 +168,14 @@ table(found.rename(columns={"before": "r, before", "after": "r, after", "breadth
       f"utterances, before and after {records[-1]['step']} steps. Frames heard: exp(entropy), as a share of those that are "
       "there; 1 is all alike. Last column: in multiples of an even share. Width 32, one layer, four heads.", decimals=2)
 learnt = found.loc[found["after"] > found["before"] + 0.1, "frames"]
-even = found["breadth"].mean()
+even, best, chance = found["breadth"].mean(), max(r["valid_ua"] for r in records), 1 / len(data.classes)
 display(Markdown(
     f"The loss fell from {records[0]['cls']:.2f} to {records[-1]['cls']:.2f}, and the UA on the validation speaker is "
-    f"{max(r['valid_ua'] for r in records):.2f} (chance {1 / len(data.classes):.2f}). Attention follows the salience more than "
+    f"{best:.2f} (chance {chance:.2f}). Attention follows the salience more than "
     f"before, by 0.1 of correlation or more, in **{len(learnt)} of {len(found)}** pairs"
     f"{': ' + ', '.join(learnt) if 0 < len(learnt) < len(found) else ''}. A head hears {even:.0%} of the frames that are there. "
-    + ("So this network learns the task with its attention nearly even, as a mean over time would be, and does not find the "
+    + ("It has not learned the task yet, so the maps say nothing." if best < 2 * chance else
+       "So this network learns the task with its attention nearly even, as a mean over time would be, and does not find the "
        f"frames that are worth hearing: bright columns in {{numref}}`fig-cdtp-attention` are **no evidence of emotion**. It learned "
        f"from {len(train)} utterances only; whether more would teach it is not shown here."
        if len(learnt) <= len(found) / 3 else
