@@ -9,7 +9,7 @@ from torch import nn
 
 from robustmer import laws
 from robustmer.conditions import CLEAN, Condition, corrupt
-from robustmer.nn.crossmodal import Backbone, Transformers, last_frame, positions, sequence
+from robustmer.nn.crossmodal import Backbone, Transformers, Weights, last_frame, placed, positions, sequence
 from robustmer.nn.dropout import dropout
 from robustmer.noise import stream
 from robustmer.systems import MulT, count_parameters
@@ -208,3 +208,27 @@ def test_a_backbone_of_long_and_short_modalities_is_one_of_padded_ones():
     longer = {m: pad(each, (0, 0, 0, 40 - each.shape[1])) for m, each in x.items()}
     masks = {m: pad(each, (0, 40 - each.shape[1])) for m, each in here.items()}
     torch.testing.assert_close(backbone(x, here), backbone(longer, masks), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("lengths", [(4, 3, 2), (1, 1, 1)])
+def test_attention_that_is_looked_at_is_what_the_first_layer_hears(lengths):
+    with seeded("attention"):
+        backbone = Backbone(THREE, outputs=2, dropout=0.0, **SMALL)
+        x = {m: torch.randn(3, n, SMALL["width"]) for m, n in zip(THREE, lengths, strict=True)}
+    here = {m: ragged([n, 1, n], n) for m, n in zip(THREE, lengths, strict=True)}
+    looked, layer, wide = backbone.attention(x, here), backbone.crossmodal.layers[0].weights(), SMALL["width"]
+    assert list(looked) == backbone.pairs
+    for i, (asks, source) in enumerate(backbone.pairs):
+        one = Weights(*(w[i : i + 1] for w in layer))
+        ask, answer = (nn.functional.layer_norm(placed(x[m]), (wide,)) for m in (asks, source))
+        value = answer @ one.query_key_value[0][:, 2 * wide :] + one.query_key_value_bias[0][:, 2 * wide :]
+        value = value.unflatten(-1, (SMALL["heads"], -1)).transpose(1, 2)
+        heard = (looked[asks, source] @ value).transpose(1, 2).flatten(2) @ one.out[0] + one.out_bias[0]
+        wanted = backbone.crossmodal.attend(one, ask[None], answer[None], here[source][None])[0]
+        torch.testing.assert_close(heard, wanted)
+        assert not looked[asks, source].masked_select(~here[source][:, None, None]).any()
+
+
+def test_a_single_modality_hears_no_other():
+    backbone = Backbone({"text": 6}, outputs=2, dropout=0.0, **SMALL)
+    assert backbone.attention({"text": torch.randn(2, 3, 6)}, {"text": ragged([3], 3, 2)}) == {}

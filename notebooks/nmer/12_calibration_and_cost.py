@@ -46,7 +46,6 @@ from robustmer.metrics import calibration, ece, ece_floor, overconfidence, tempe
 from robustmer.noise import NoiseScheduler, stream
 from robustmer.papers import nmer
 from robustmer.results import claims, published
-from robustmer.systems import SYSTEMS
 from robustmer.train import fit, seeded
 
 palette = theme()
@@ -292,7 +291,7 @@ display(Markdown("\n".join(lines)))
 # %% [markdown]
 # ## What a system costs
 #
-# Every system of the library makes training steps on one random batch of IEMOCAP's shapes (155 audio frames, 50 visual, 22
+# Every system of this part makes training steps on one random batch of IEMOCAP's shapes (155 audio frames, 50 visual, 22
 # tokens). Operations are counted product by product, with fused LSTMs switched off, since their products would not be
 # seen. One thread computes; seconds are those of the processor, median over several steps. Where a teacher comes first,
 # its step counts half: it has half of the budget.
@@ -303,10 +302,10 @@ steps = {"smoke": 1, "quick": 3}.get(profile, 9)
 batch = random_batch(rows_a_step).to(device)
 conditions = incomplete(batch.modalities, NoiseScheduler(snr_db=-10))
 costs = {}
-for name, kind in SYSTEMS.items():
+for kind in dict.fromkeys(kind for kind, _ in nmer.SPELLING.values()):
     with seeded("cost", seed):
         system = kind(batch.dims, ("happy", "angry", "sad", "neutral")).to(device)
-    costs[name] = step_cost(system, batch, conditions, steps)
+    costs[kind.__name__] = step_cost(system, batch, conditions, steps)
 
 # %% tags=["hide-input"]
 one = published("nmer", 1).query("dataset == 'IEMOCAP' and split == 'train'")["value"]

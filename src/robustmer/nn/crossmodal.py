@@ -262,6 +262,28 @@ class Backbone(nn.Module):
         first, second = self.residual
         return self.out(joint + second(dropout(first(joint).relu(), self.dropout, self.training)))
 
+    @torch.no_grad()
+    def attention(
+        self, x: Sequences, here: Masks
+    ) -> dict[tuple[str, str], Float[Tensor, "batch head time source"]]:
+        """How the first crossmodal layer divides its attention, to be looked at: for each ordered pair of modalities
+        the share of each frame of the second in what a frame of the first hears, 0 for frames that do not count. `x`
+        and `here` are those of `forward`; a single modality has no pair."""
+        if self.crossmodal is None:
+            return {}
+        wide, split = self.crossmodal.width, "b t (h d) -> b h t d"
+        normed = {m: layer_norm(placed(frames), (wide,)) for m, frames in x.items()}
+        layer, found = self.crossmodal.layers[0].weights(), {}
+        pieces = zip(self.pairs, layer.query_key_value, layer.query_key_value_bias, strict=True)
+        for (asks, source), weight, bias in pieces:
+            query = normed[asks] @ weight[:, :wide] + bias[:, :wide]
+            key = normed[source] @ weight[:, wide : 2 * wide] + bias[:, wide : 2 * wide]
+            query, key = (rearrange(part, split, h=self.crossmodal.heads) for part in (query, key))
+            scores = query @ key.mT / math.sqrt(query.shape[-1])
+            unheard = rearrange(~here[source], "b s -> b 1 1 s")
+            found[asks, source] = scores.masked_fill(unheard, -math.inf).softmax(-1)
+        return found
+
 
 def last_frame(
     x: Float[Tensor, "*rows time width"], here: Bool[Tensor, "*rows time"]
