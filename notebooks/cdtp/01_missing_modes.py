@@ -194,7 +194,8 @@ for fold in folds:
         list(fit(system, *parts[:2], learns, p.budget, seed=f"{name}, {fold}, {seed}"))
         trained[name, fold] = system
         rows = pd.DataFrame(evaluate(system, parts[2], tests))
-        measured.append(rows[rows["metric"] == metric].assign(system=name, fold=fold, seed=seed))
+        rows = rows[rows["metric"] == metric]
+        measured.append(rows.assign(system=name, fold=fold, seed=seed))
 measured = pd.concat(measured)
 cases = [",".join(letters[m] for m in c.seen) if c.seen else "all" for c in tests]
 measured["condition"] = measured["condition"].map(

@@ -93,7 +93,8 @@ display(Markdown(
 budget = (Budget(epochs=1, max_steps=3, checks=1) if profile == "smoke"
           else Budget(epochs=20, max_steps=160, batch_size=64, checks=4))
 with seeded("who hears whom", seed):
-    system = MulT(data.dims, data.classes, width=32, layers=1, heads=4, lr=2e-3).to(device)
+    system = MulT(data.dims, data.classes, width=32, layers=1, heads=4, lr=2e-3)
+system = system.to(device)
 
 
 @torch.no_grad()
@@ -107,8 +108,8 @@ def attention(batch) -> dict:
 
 
 before = attention(test)
-records = list(fit(system, train, valid, missing_modes(data.modalities, drop_rate), budget,
-                   seed=f"hears, seed {seed}"))
+conditions = missing_modes(data.modalities, drop_rate)
+records = list(fit(system, train, valid, conditions, budget, seed=f"hears, seed {seed}"))
 after = attention(test)
 
 # %% tags=["hide-input"]
@@ -202,7 +203,7 @@ with seeded("prompts", seed):
 prompted, completion = mplmm.prompted, mplmm.completion
 kinds = [
     ("generative, P_G", [layer.prompt for layer in completion.complete.values()],
-     "before the pieces that are made of the present modalities; a linear map over all rows"),
+     "before the pieces made of the present modalities; a linear map over all rows"),
     ("missing signal, P_NMS", list(prompted.not_missing.values()),
      "added to the projected frames of a modality that is there"),
     ("missing signal, P_MS", list(prompted.missing.values()),
@@ -272,10 +273,10 @@ for words, zeros in begins.items():
             gradients.append({"begin": words, "what": name, "step": step,
                               "gradient": float(norm)})
         adam.step()
-    gradients += [
-        {"begin": words, "what": name, "step": "moved", "gradient": float(torch.stack(
-            [(t - old).norm() for t, old in zip(g.values(), start[name], strict=True)]).norm())}
-        for name, g in groups.items()]
+    for name, group in groups.items():
+        way = [(t - old).norm() for t, old in zip(group.values(), start[name], strict=True)]
+        gradients.append({"begin": words, "what": name, "step": "moved",
+                          "gradient": float(torch.stack(way).norm())})
 gradients = pd.DataFrame(gradients)
 
 # %% tags=["hide-input"]
