@@ -43,7 +43,7 @@ from robustmer.corpora import load, synthetic
 from robustmer.display import run_card, table, theme
 from robustmer.evaluate import evaluate
 from robustmer.noise import stream
-from robustmer.papers.nmer import profile_named
+from robustmer.papers.cdtp import profile_named
 from robustmer.results import published
 from robustmer.systems import MPLMM, MPMM, LogReg, MulT
 from robustmer.train import fit, seeded

@@ -43,7 +43,7 @@ from robustmer.cost import random_batch, step_cost
 from robustmer.display import run_card, table, theme
 from robustmer.nn.crossmodal import positions, sequence
 from robustmer.noise import stream
-from robustmer.papers.nmer import profile_named
+from robustmer.papers.cdtp import profile_named
 from robustmer.systems import MPLMM, MPMM, MulT, count_parameters
 from robustmer.train import Budget, fit, seeded
 
