@@ -40,7 +40,7 @@ from joblib.externals import loky
 from robustmer import results
 from robustmer.batch import MODALITIES
 from robustmer.conditions import CLEAN, everything
-from robustmer.evaluate import cross_validate
+from robustmer.grid import cross_validate
 from robustmer.noise import Gaussian, NoiseScheduler
 from robustmer.recipe import Recipe
 from robustmer.systems import MEN, LogReg, Majority

@@ -65,8 +65,14 @@ def test_table_1_stands_beside_the_printed_one():
 
 
 def test_differences_are_paired_and_corrected():
-    found = tables.differences(ledger(), "ACC")
-    assert found["other"].tolist() == ["LogReg", "LB", "MD"] and found["mean"].abs().max() < 1e-9
+    rows = ledger()
+    rows.loc[rows["system"] == "CDTP", "value"] += 0.05 + 0.001 * rows["seed"]  # ahead by .050, .051, .052
+    found = tables.differences(rows, "ACC")
+    assert found["other"].tolist() == ["LogReg", "LB", "MD"]
+    assert found["mean"].tolist() == pytest.approx([0.051] * 3)
+    half = 4.302653 * 0.001 / 3**0.5  # Student's t with two degrees of freedom
+    assert (found["high"] - found["mean"]).tolist() == pytest.approx([half] * 3, rel=1e-4)
+    assert found["p_holm"].tolist() == pytest.approx((3 * found["p"]).tolist())
     assert tables.differences(ledger().query("system != 'CDTP'"), "ACC").empty
 
 
@@ -84,9 +90,14 @@ def test_lb_meets_one_case_and_ms_has_seen_whole_rows_only(profile):
 
 def test_each_name_is_one_system_and_the_ablations_differ_in_one_thing():
     spelt = cdtp.SPELLING
+    differ = {"MPLMM w/o generative": {"generative": False}, "MPLMM w/o signal": {"signal": False},
+              "MPLMM w/o type": {"type": False}, "CDTP by DDPM": {"sampler": "ddpm"},
+              "CDTP w/o prompts": {"generative": False, "signal": False, "type": False},
+              "CDTP from the middle": {"start": "zero"}}  # fmt: skip
+    assert set(cdtp.ABLATIONS) == set(differ)
     for name in cdtp.ABLATIONS:
         system, options = spelt[name]
         base = spelt[name.split()[0]]
         assert system is base[0] and system in (MPLMM, CDTP)
-        assert {k: v for k, v in options.items() if base[1].get(k) != v}, f"{name} is {name.split()[0]}"
+        assert {k: v for k, v in options.items() if base[1].get(k) != v} == differ[name]
     assert len({r.key for r in cdtp.recipes("paper")}) == len(cdtp.recipes("paper"))

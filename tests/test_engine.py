@@ -11,8 +11,9 @@ import pytest
 import torch
 from distributed import Client, LocalCluster
 
-from robustmer import grid, laws
+from robustmer import bench, grid, laws
 from robustmer.batch import MODALITIES, collate
+from robustmer.bench import SYSTEMS_OF_CDTP
 from robustmer.conditions import CLEAN, corrupt, incomplete
 from robustmer.grid import Progress, cross_validate
 from robustmer.noise import Gaussian, NoiseScheduler, stream
@@ -248,6 +249,33 @@ def test_gradients_of_parts_add_up_to_that_of_the_batch(parts):
         gradients.append([p.grad.clone() for p in made.parameters() if p.grad is not None])
     torch.testing.assert_close(gradients[1], gradients[0], atol=1e-5, rtol=1e-4)
     assert float(terms["cls"]) == pytest.approx(float(objective.loss(part, part)["cls"].detach()), rel=1e-5)
+
+
+class Speechless(MEN):
+    """Learns well and says nothing finite."""
+
+    def forward(self, seen):
+        logits = super().forward(seen)
+        return logits if self.training else logits * float("nan")
+
+
+@pytest.mark.parametrize("classes", [laws.CLASSES, ()])
+def test_what_is_not_finite_on_the_validation_part_is_no_score(classes):
+    part = ragged(16)
+    part = part if classes else part.replace(label=part.label.float())
+    with pytest.raises(Diverged, match="validation part is not finite"):
+        list(fit(Speechless(part.dims, classes), part, part, CLEAN, SHORT))
+
+
+@pytest.mark.parametrize("name", SYSTEMS_OF_CDTP)
+def test_the_benchmark_of_part_two_can_be_run(name, monkeypatch):
+    monkeypatch.setattr(bench, "PROMPT_ROWS", 6)
+    monkeypatch.setattr(bench, "PROMPT_LONGEST", dict.fromkeys(bench.PROMPT_DIMS, 4))
+    monkeypatch.setattr(bench, "PROMPT_DIMS", {"audio": 5, "visual": 7, "text": 6})
+    monkeypatch.setattr(bench, "STEPS", 1)
+    measured = bench.measure_prompted(name, "cpu", 1)
+    assert set(measured["steps"]) == {"none", "20%"} and ("complete" in measured) == (name == "CDTP")
+    assert name in bench.prompted_line(measured)
 
 
 def test_a_diverged_training_is_an_error_outside_a_grid(monkeypatch):

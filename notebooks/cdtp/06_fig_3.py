@@ -99,5 +99,5 @@ plt.show()
 
 # %% tags=["hide-input"]
 table(pd.DataFrame(spans), "tbl-cdtp-fig-3", "Figure 3 in numbers",
-      "Mean over the cases. The best of eight means is not a finding; differences with intervals are in "
-      "{numref}`tbl-cdtp-differences-here`.")
+      "Mean over the cases. The best of eight means is not a finding; differences with intervals are on the "
+      "page of Table 1.")

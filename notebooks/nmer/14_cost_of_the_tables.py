@@ -158,13 +158,13 @@ axis.legend(ncols=6, loc="upper center", bbox_to_anchor=(0.5, 1.2), frameon=Fals
 plt.show()
 
 # %% [markdown]
-# Why it is faster: the papers' code asks the frozen teacher about the clean rows in every step (about 30% of NMER's
-# products), here it is asked once for each fold; attention over a single token is a linear map and is computed as one; the
+# Why it is faster: the papers' code asks the frozen teacher about the clean rows in every step, here it is asked once for
+# each fold; attention over a single token is a linear map and is computed as one; the
 # two directions and gates of an LSTM, and AdamW, are fused.
 #
 # ## Real lengths
 #
-# Utterances differ in length by ten times. If rows are drawn at random, one long row makes a whole batch long. Here rows
+# Utterances differ in length. If rows are drawn at random, one long row makes a whole batch long. Here rows
 # of similar length share a batch, in {py:data}`robustmer.train.POOL` batches at a time, so that the same rows do not
 # meet in every epoch; results stay those of any other order of the rows, within what seeds differ.
 
@@ -234,6 +234,6 @@ one, many = bench["at_once"][0], bench["at_once"][-1]
 display(Markdown(
     f"Trainings side by side: {one['trainings']} of {one['system']} makes {one['steps_per_second']:.2f} steps a second, "
     f"{many['trainings']} at once make {many['steps_per_second']:.2f} together "
-    f"({many['steps_per_second'] / one['steps_per_second']:.1f} times as many; {bench['device']}, a thread each). "
-    "**No GPU was at hand**: how many trainings one takes at once is not measured; `make bench DEVICE=cuda` measures it, "
-    "and `robustmer run nmer --profile paper --device cuda --jobs 16` runs the table."))
+    f"({many['steps_per_second'] / one['steps_per_second']:.1f} times as many; {bench['device']}, a thread each)."
+    + (" **This was measured without a GPU**: how many trainings one takes at once is not known yet. "
+       "`make bench DEVICE=cuda` measures it." if bench["device"] == "cpu" else "")))

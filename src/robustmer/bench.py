@@ -23,6 +23,7 @@ from robustmer.conditions import CLEAN, corrupt, incomplete, missing, missing_mo
 from robustmer.corpora import synthetic
 from robustmer.cost import PARTS, limited, random_batch, step_cost
 from robustmer.grid import check_device, commit, device_name
+from robustmer.nn.completion import Completion
 from robustmer.noise import Gaussian, NoiseScheduler, stream
 from robustmer.systems import SYSTEMS
 from robustmer.train import POOL, Budget, fit, seeded
@@ -126,7 +127,7 @@ def measure_prompted(name: str, device: str, threads: int) -> dict[str, object]:
         cost = step_cost(made, batch, conditions, STEPS, threads)
         steps[how] = {s.name: {"seconds": s.seconds, "flops": s.flops} for s in cost.stages}
     found = {"system": name, "parameters": cost.parameters, "steps": steps}
-    if hasattr(made, "completion"):
+    if isinstance(getattr(made, "completion", None), Completion):
         cases = missing(batch.modalities)
         seen = corrupt(batch, cases, stream("bench"))  # every row lacks something
         found["complete"] = {}

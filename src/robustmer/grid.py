@@ -6,8 +6,10 @@ import fcntl
 import functools
 import json
 import math
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +25,7 @@ from robustmer.corpora import load
 from robustmer.corpora.corpus import ROOT
 from robustmer.evaluate import describe_train, evaluate, failed, metrics_of
 from robustmer.recipe import Recipe, describe
-from robustmer.results import Row, append, ledger, read
+from robustmer.results import Row, append, ledger, library_hash, read
 from robustmer.train import Diverged, fit, seeded
 
 
@@ -179,18 +181,19 @@ def check_workers(client, engine: str, folder: Path) -> None:
             "random streams; start workers with --nthreads 1 and as many --nworkers as there are cores"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".seen", "w"):
-        pass
-    for worker, (there, sees) in client.run(about_worker, folder / ".seen").items():
-        if there != commit():
-            raise ValueError(f"worker {worker} runs commit {there}, this process {commit()}; check out the same")
-        if not sees:
-            raise ValueError(f"worker {worker} does not see {folder}; the project must lie on a shared file system")
-    (folder / ".seen").unlink(missing_ok=True)
+    here = about_process()
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".seen-") as token:
+        for worker, (there, sees) in client.run(about_process, token.name).items():
+            if there != here[0]:
+                raise ValueError(f"worker {worker} runs {there}, this process {here[0]}; check out the same there and "
+                                 "start it again")
+            if not sees:
+                raise ValueError(f"worker {worker} does not see {folder}; the project must lie on a shared file system")
 
 
-def about_worker(seen: Path) -> tuple[str, bool]:
-    return commit(), seen.exists()
+def about_process(token: str = "") -> tuple[str, bool]:
+    """The commit and the hash of the library's source, and whether a file is there."""
+    return f"commit {commit()}, library {library_hash()}", os.path.exists(token)
 
 
 def check_device(device: str) -> None:

@@ -111,6 +111,7 @@ def fit_stage(
     best, best_state, done, start = (-math.inf, 0), None, 0, time.perf_counter()
     for until in check_steps:
         sums: dict[str, torch.Tensor] = {}
+        counts: dict[str, int] = {}
         with seeded(seed, stage.name, "dropout", done):
             for _ in range(until - done):
                 clean = next(batches)
@@ -121,10 +122,10 @@ def fit_stage(
                     optimizers[name].step()
                     for term, value in terms.items():
                         key = term if len(stage.objectives) == 1 else f"{name}.{term}"
-                        sums[key] = sums.get(key, 0.0) + value
+                        sums[key], counts[key] = sums.get(key, 0.0) + value, counts.get(key, 0) + 1
                 for schedule in schedules:
                     schedule.step()
-        means = {term: float(total) / (until - done) for term, total in sums.items()}
+        means = {term: float(total) / counts[term] for term, total in sums.items()}
         done = until
         if not all(torch.isfinite(torch.tensor(list(means.values())))):
             raise Diverged(
@@ -132,6 +133,11 @@ def fit_stage(
                 "lower the learning rate or look for extreme features"
             )
         score, loss = validate(system, stage, valid, conditions)
+        if not (math.isfinite(score) and math.isfinite(loss)):
+            raise Diverged(
+                f"{type(system).__name__}, stage {stage.name!r}: what it says about the validation part is not finite "
+                f"at step {done} (loss {loss}); lower the learning rate or look for extreme features"
+            )
         if (score, done) >= best:
             best, best_state = (score, done), {name: t.detach().clone() for name, t in system.state_dict().items()}
         yield {

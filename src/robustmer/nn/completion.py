@@ -50,8 +50,8 @@ class Completion(nn.Module):
     term is the best guess for white features of variance 1. Eq. 5 is untouched. x_0 should have about unit variance, as
     standardised corpora give it; its estimate is not clipped, because standardised features have no bound.
 
-    Sampling takes `steps` steps of "ddim" or "ddpm"; the paper does not say how many. On the pooled synthetic corpus 20
-    steps of DDIM have the errors of 200 and nine tenths of their standard deviation.
+    Sampling takes `steps` steps of "ddim" or "ddpm"; the paper does not say how many. The page on conditional diffusion
+    shows what more of them change.
 
     `start` is where sampling begins: "noise" is the paper's x_T ~ N(0, I), so that the result is one draw from
     what the missing modality may have been. A draw of the true distribution has twice the squared error of that

@@ -56,12 +56,14 @@ def cases(dataset: str) -> list[str]:
 
 def of_metric(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Rows of the metric that the paper calls so, with their mean over the cases as further rows (`avg`). LB is another
-    training in each case, so its mean is over trainings; where one of them is missing there is none."""
+    training in each case, so its mean is over trainings; where one of them is missing there is none, and where one
+    diverged it is nan, which `cells` counts."""
     (dataset,) = rows["dataset"].unique()
     chosen = rows[rows["metric"].isin(METRICS[metric]) & rows["condition"].isin(cases(dataset))]
     same = ["dataset", "system", "fold", "seed", "metric"]
     sizes = chosen.groupby(same, sort=False)["value"].agg(value="mean", size="size", diverged=lambda v: v.isna().any())
-    whole = sizes[(sizes["size"] == len(cases(dataset))) & ~sizes["diverged"]].reset_index()
+    whole = sizes[sizes["size"] == len(cases(dataset))].reset_index()
+    whole.loc[whole["diverged"], "value"] = float("nan")
     return pd.concat([chosen, whole[[*same, "value"]].assign(condition=AVERAGE)], ignore_index=True)
 
 

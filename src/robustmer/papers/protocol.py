@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -113,8 +114,9 @@ class Block:
 
     @property
     def chance(self) -> float:
-        """UA of guessing."""
-        return 1 / about(self.dataset).classes
+        """UA of guessing; nan where numbers are asked for and not classes."""
+        classes = about(self.dataset).classes
+        return 1 / classes if classes else math.nan
 
     @property
     def unit(self) -> str:
