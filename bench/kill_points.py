@@ -4,12 +4,12 @@
 
 A child process runs a grid of tiny recipes with `cross_validate` into a ledger in a temporary folder. At a random
 moment SIGKILL ends it and all its workers; the ledger is read; the same grid is started again, until it is complete,
-and then compared with a grid that nobody disturbed. So many grids are run as it takes for `--points` kills.
+and then compared with a grid that nobody disturbed. So many grids are run as it takes for `--points` kills. Half of the
+moments are any, half are those at which the ledger has just grown.
 
-Half of the children are two runs on one ledger, the others one run with two jobs. Half of the children write to a slow
-disk, which takes 20 bytes at a time, so that kills hit the middle of lines, too. `--interrupts` then stops grids by
-Ctrl-C (SIGINT to the whole group as a terminal sends it, or to the first process alone) and looks for processes that
-stay.
+Half of the children are two runs on one ledger, the others one run with two jobs. Half of them write to a slow disk,
+which takes 20 bytes at a time, so that kills hit the middle of lines, too. `--interrupts` then stops grids by Ctrl-C
+(SIGINT to the whole group as a terminal sends it, or to the first process alone) and looks for processes that stay.
 
 The library is imported once and the children are forked; `--start loky` lets workers begin as they do outside of this
 script, by importing everything anew, which takes seconds each.
@@ -129,6 +129,16 @@ def send(group: int, number: int, whole: bool = True) -> None:
         pass
 
 
+def wait_for_writing(child: Process, path: Path, times: int) -> None:
+    """Until the ledger or its recipes have changed in size so many times, or the child has ended."""
+    before = None
+    while times and child.exitcode is None:
+        now = [file.stat().st_size if file.exists() else 0 for file in (path, path.with_suffix(".recipes.jsonl"))]
+        times -= before not in (None, now)
+        before = now
+        time.sleep(0.0002)
+
+
 class Watch:
     """What was found in the ledgers, and the rows that have been in the present one."""
 
@@ -206,7 +216,12 @@ def main() -> int:
             runs, slow = draw.choice((1, 2)), draw.random() < 0.5
             child = begin(recipes, folder, runs, slow, args.start, log)
             wanted = args.points if how == "kill" else args.interrupts
-            child.join(draw.uniform(0, length) if watch.counts[how] < wanted else None)
+            if watch.counts[how] >= wanted:
+                child.join()
+            elif draw.random() < 0.5:
+                child.join(draw.uniform(0, length))
+            else:
+                wait_for_writing(child, path, round(10 ** draw.uniform(0, 2)))
             if child.exitcode is None:
                 watch.counts[how] += 1
                 if how == "interrupt":
