@@ -162,9 +162,9 @@ def whole_lines(path: Path) -> list[bytes]:
 
 def lines_of_ledger(path: Path) -> list[bytes]:
     """The header and the rows; nothing where there is no file or only the beginning of a header, which a crash left."""
-    lines = whole_lines(path)
-    torn = not lines and path.exists() and not HEADER.startswith(path.read_bytes())
-    if torn or (lines and lines[0] != HEADER):
+    text = path.read_bytes() if path.exists() else b""
+    lines = text.split(b"\n")[:-1]
+    if lines[0] != HEADER if lines else not HEADER.startswith(text):
         raise ValueError(f"{path} does not begin with the columns {HEADER.decode()}, so it is no ledger or its first "
                          "line is damaged; restore it from version control, or move it away and run again")
     return lines
