@@ -165,7 +165,7 @@ plt.show()
 # ## Real lengths
 #
 # Utterances differ in length. If rows are drawn at random, one long row makes a whole batch long. Here rows
-# of similar length share a batch, in {py:data}`robustmer.train.POOL` batches at a time, so that the same rows do not
+# of similar length share a batch, in `robustmer.train.POOL` batches at a time, so that the same rows do not
 # meet in every epoch; results stay those of any other order of the rows, within what seeds differ.
 
 # %% tags=["hide-input"]
