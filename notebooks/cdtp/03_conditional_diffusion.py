@@ -61,7 +61,7 @@ p = profile_named(profile)
 options = {"size": p.size, "pooled": p.pooled} if corpus == "synthetic" else {}
 data = load(corpus, **options)
 train, valid, test = (part.to(device) for part in data.fold(0))
-cases = {c.header(data.modalities): c for c in missing(data.modalities)}  # what is there
+cases = {c.header(data.modalities): c for c in missing(data.modalities)}
 source = run_card(profile, data.name, device, fingerprint=data.fingerprint)
 table = partial(table, source=source)  # every table says where its numbers come from
 
@@ -157,7 +157,7 @@ probe = valid[[*range(len(valid))] * 8]
 
 
 def loss_on_validation() -> float:
-    """Eq. 5 on the validation rows, with the same steps and the same noise each time."""
+    """Eq. 5 on validation rows, with the same steps and noise each time."""
     with torch.no_grad(), seeded("probe", seed):
         return float(completion.loss(probe)["diffusion"])
 
@@ -185,15 +185,19 @@ plt.show()
 
 # %% tags=["hide-input"]
 start, end = losses.iloc[0], losses.iloc[-1]
-fallen = {"a speaker who was never heard": 1 - end["validation"] / start["validation"],
-          "the training rows": 1 - end["training"] / nothing}
-said = " and ".join(f"{share:.0%} on {rows}" for rows, share in fallen.items())
+changed = {"rows of a speaker who was never heard": end["validation"] / start["validation"] - 1,
+           "the training rows": end["training"] / nothing - 1}
+said = " and ".join(f"{share:+.0%} on {rows}" for rows, share in changed.items())
+least = losses.loc[losses["validation"].idxmin()]
+overfitted = ("" if least["step"] == end["step"] else
+              f" On validation rows it was least, {least['validation']:.3f}, after {least['step']:.0f} steps: from then on "
+              "the network learnt its training rows by heart.")
 in_tables = p.budget.steps(len(train)) * p.budget.batch_size
 noisier = float(kept[len(kept) // 2:].sum() / kept.sum())
 display(Markdown(
     f"The predictor that knows nothing has a loss of {nothing:.3f} ({start['validation']:.3f} with the steps that were "
-    f"drawn for the validation rows, where the network begins). **After {steps} optimiser steps the loss has fallen by "
-    f"{said}.** Part of that is what the features of one modality say of each other; the next section asks what the "
+    f"drawn for the validation rows, where the network begins). **After {steps} optimiser steps the loss has changed by "
+    f"{said}.**{overfitted} Part of that is what the features of one modality say of each other; the next section asks what the "
     "*other* modalities add.\n\n"
     "That is learnt slowly, and one reason lies in eq. 5 itself. The network gives "
     "$\\sqrt{1 - \\bar\\alpha_t}\\, \\mathbf{x}_t$ and adds $\\sqrt{\\bar\\alpha_t}$ times what it has learnt, so an error in the "
@@ -296,9 +300,9 @@ display(Markdown(
     f"Ours has **{ratio:.2f}** times that of ridge, the best guess of the mean at hand. Draws vary across utterances "
     f"by {math.sqrt(np.mean(drawn)):.2f} (standard deviation) where recorded features vary by "
     f"{math.sqrt(np.mean(recorded)):.2f}" + (
-        ", so a draw is a little too near to the middle, which accounts for what is missing to 2."
+        ", so draws scatter a little too little, and their error stays below twice that of the mean."
         if np.mean(drawn) < np.mean(recorded) and ratio < 2 else ".")
-    + " Whoever wants the smallest error should begin at zero, and whoever wants features that look recorded, at noise."))
+    + " Whoever wants the smallest error should begin at zero, and whoever wants features as spread as recorded ones, at noise."))
 
 # %% [markdown]
 # ## How many steps?
@@ -306,8 +310,8 @@ display(Markdown(
 # Each step is one call of the U-Net. The same completions are now made with 1 to 50 steps of DDIM and with 5 to 100
 # of DDPM. How good they are is judged three ways: by their squared error, by the
 # accuracy (UA) of the logistic regression behind them, which was trained on whole utterances only, and by the time that
-# one batch takes. The same logistic regression reads ridge's completions and zeros, and another one was trained in
-# the six cases with zeros where something is missing.
+# one batch takes. The same logistic regression reads ridge's completions and zeros, and another one was trained, as in
+# the tables, with zeros where something is missing.
 
 # %%
 def accuracy(judge, seen, completions):
@@ -332,8 +336,8 @@ for how, numbers in counts.items():
             taken = time.perf_counter() - clock
             curve.append({"sampling": how, "steps": number, "squared error": error,
                           "UA": accuracy(classifier, seen, each), "ms": 1000 * taken})
-curve = pd.DataFrame(curve).groupby(["sampling", "steps"], sort=False, as_index=False).agg(
-    {"squared error": "mean", "UA": "mean", "ms": "median"})  # other programs disturb a clock
+same = pd.DataFrame(curve).groupby(["sampling", "steps"], sort=False, as_index=False)
+curve = same.agg({"squared error": "mean", "UA": "mean", "ms": "median"})
 
 with seeded("conditional diffusion", seed):
     in_cases = LogReg(data.dims, data.classes).to(device)
@@ -361,7 +365,7 @@ for level, name in ((means["mean"], "mean"), (means["ridge"], "ridge")):
 for colour, (name, level) in zip(palette[3:], simple.items(), strict=False):
     axes[1].axhline(level, color=colour, ls="--", lw=1.5, label=name)
 axes[0].set(ylabel="squared error", ylim=(0.6 * means["ridge"], None))
-axes[1].set(ylabel="UA, mean over cases")
+axes[1].set(ylabel="UA")
 axes[2].set(ylabel="milliseconds a batch", yscale="log")
 handles, labels = axes[1].get_legend_handles_labels()
 figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small")
@@ -370,6 +374,7 @@ plt.show()
 # %% tags=["hide-input"]
 at = curve.set_index(["sampling", "steps"])
 each_step = at.loc[("DDPM, noise", 100), "ms"] / 100
+from_zero = curve.loc[curve["sampling"] == "DDIM, zero", "squared error"]
 chance = 1 / len(data.classes)
 doubt = math.sqrt(0.25 / len(test))
 ways = {"from noise": at.loc[("DDIM, noise", 20), "UA"], "from zero": at.loc[("DDIM, zero", 20), "UA"],
@@ -383,7 +388,8 @@ display(Markdown(
     f"error of {at.loc[('DDIM, noise', 1), 'squared error']:.2f}. More steps turn it into a draw, with "
     f"{at.loc[('DDIM, noise', 5), 'squared error']:.2f} after 5 and {at.loc[('DDIM, noise', 50), 'squared error']:.2f} after "
     f"50, and the accuracy goes from {at.loc[('DDIM, noise', 1), 'UA']:.3f} to {at.loc[('DDIM, noise', 50), 'UA']:.3f}. "
-    "From zero the number of steps matters less.\n\n"
+    "From zero the squared error stays between "
+    f"{from_zero.min():.2f} and {from_zero.max():.2f}, and one step is enough for it.\n\n"
     "With 20 steps of DDIM the logistic regression reaches, from best to worst, "
     + ", ".join(f"{ways[name]:.3f} {name}" for name in order)
     + f" (chance {chance:.2f}; standard error of one case about {doubt:.2f}, so small differences say nothing)."))
@@ -395,22 +401,23 @@ display(Markdown(
 # column below were measured on it, those of the second are computed on this page.
 
 # %%
-name, case = list(cases.items())[-1]
-seen, lacking = seen_in[name], [m for m in data.modalities if m not in case.seen]
+available, case = list(cases.items())[-1]
+seen, lacking = seen_in[available], [m for m in data.modalities if m not in case.seen]
 first = completed(seen, "noise")
 
 
 def alike(one, other):
     """Mean correlation over rows between two sets of completions."""
-    pairs = [np.corrcoef(a, b)[0, 1] for m in lacking
-             for a, b in zip(one[m].flatten(1).cpu(), other[m].flatten(1).cpu(), strict=True)]
-    return np.mean(pairs)
+    pairs = [pair for m in lacking
+             for pair in zip(one[m].flatten(1), other[m].flatten(1), strict=True)]
+    return np.mean([float(torch.stack(pair).corrcoef()[0, 1]) for pair in pairs])
 
 
 # The noise of an utterance is named by its id: one id for all rows is one noise for all rows.
 same = completed(seen.replace(id=np.full(len(seen), "one")), "noise")
 next_row = {m: each.roll(1, 0) for m, each in same.items()}
-renamed = completed(seen.replace(id=np.array([f"{id_}, again" for id_ in seen.id])), "noise")
+others = np.array([f"{name}, again" for name in seen.id])
+renamed = completed(seen.replace(id=others), "noise")
 noise_alike, condition_alike = alike(same, next_row), alike(first, renamed)
 altered = completed(seen.replace(x=seen.x | {m: test.x[m] for m in lacking}), "noise")
 leak = max(float((altered[m] - first[m]).abs().max()) for m in lacking)
@@ -436,7 +443,7 @@ facts = pd.DataFrame([
      "fed to the classifier", f"yes: altering them moves no completion (difference {leak:g}), and only eq. 5 knows them"),
 ], columns=["question", "released code", "here"])
 table(facts, "tbl-cdtp-released", "What the completion of the released code does, and what this one does",
-      f"Released code at commit b077dbb. Here: available {name}, {len(test)} test utterances.")
+      f"Released code at commit b077dbb. Here: available {available}, {len(test)} test utterances.")
 display(Markdown(
     f"So no diffusion that was trained by eq. 5 can have come from this code. The fourth line has no ideal of 0 and 1: the "
     f"less the available modalities say, the more a draw is decided by its noise, here {noise_alike:.2f} against "
