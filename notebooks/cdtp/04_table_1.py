@@ -91,7 +91,7 @@ for block in shown:
 # The same numbers as a picture: the systems by case, and the mean over the cases.
 
 # %% mystnb={"figure": {"name": "fig-cdtp-cases", "caption": "ACC by what is available, a panel for each corpus; the last group is the mean over the cases. Bars: 95% interval, where there are three repetitions. Dashed: logistic regression trained in the same cases."}} tags=["hide-input"]
-drawn = [s for s in tables.SYSTEMS if s not in tables.BASELINES]
+drawn = tables.NETWORKS
 figure, axes = plt.subplots(len(shown), 1, figsize=(9, 0.4 + 2.6 * len(shown)), layout="constrained", squeeze=False)
 for axis, block in zip(axes[:, 0], shown, strict=True):
     means = tables.summary(block.rows, "ACC")
@@ -157,8 +157,7 @@ display(Markdown(
 # %%
 constant = tables.gains("CDTP", "MPLMM")
 usual = tables.gains("MPLMM", "MPMM")
-names = [s for s in tables.SYSTEMS if s not in tables.BASELINES]
-others = [int(tables.gains(a, b).max()) for a, b in combinations(names, 2)
+others = [int(tables.gains(a, b).max()) for a, b in combinations(tables.NETWORKS, 2)
           if {a, b} != {"CDTP", "MPLMM"}]
 
 # %% mystnb={"figure": {"name": "fig-cdtp-constant", "caption": "Differences between two rows of the printed Table 1, cell by cell (36 cells, percentage points): CDTP minus MPLMM, and MPLMM minus MPMM."}} tags=["hide-input"]

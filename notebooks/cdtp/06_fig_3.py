@@ -47,7 +47,7 @@ source = run_card(profile, name, device, time.perf_counter() - start, folds=rows
                   seeds=rows["seed"].nunique(), fingerprint=rows["fingerprint"].iloc[0])
 table = partial(table, source=source)
 shown = tables.blocks(rows)
-drawn = [s for s in tables.SYSTEMS if s not in tables.BASELINES]
+drawn = tables.NETWORKS
 
 # %% [markdown]
 # ## The printed numbers
@@ -61,8 +61,8 @@ datasets = list(dict.fromkeys(paper["dataset"]))
 figure, axes = plt.subplots(1, len(datasets), figsize=(10, 3.2), layout="constrained")
 for axis, dataset in zip(axes, datasets, strict=True):
     part = paper[paper["dataset"] == dataset]
-    cells = part[part["condition"] != tables.AVERAGE].groupby("system")["value"].mean().reindex(drawn)
-    stated = part[part["condition"] == tables.AVERAGE].set_index("system")["value"].reindex(drawn)
+    cells = part[part["condition"] != tables.AVERAGE].groupby("system")["value"].mean().reindex(list(drawn))
+    stated = part[part["condition"] == tables.AVERAGE].set_index("system")["value"].reindex(list(drawn))
     axis.plot(cells, range(len(drawn)), "o", color=palette[0], label="mean of the cells")
     axis.plot(stated, range(len(drawn)), "x", color="black", label="printed average")
     axis.set(title=dataset, yticks=range(len(drawn)), yticklabels=drawn if axis is axes[0] else [], xlabel="ACC")
@@ -81,7 +81,7 @@ spans = []
 for axis, block in zip(axes[0], shown, strict=True):
     means = tables.summary(block.rows, "ACC")
     means = means[means["condition"] == tables.AVERAGE].set_index("system")
-    part = means.reindex(drawn)
+    part = means.reindex(list(drawn))
     axis.errorbar(part["mean"], range(len(drawn)), xerr=(part["high"] - part["mean"]).fillna(0), fmt="o",
                   color=palette[0], lw=1.2)
     for baseline, style in (("LogReg", "--"), ("majority class", ":")):

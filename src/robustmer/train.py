@@ -180,12 +180,11 @@ def accumulate(objective: Objective, clean: Batch, seen: Batch, parts: int) -> d
     batch with each other (a moment discrepancy, a contrast) then compares those of a part."""
     sums: dict[str, torch.Tensor] = {}
     for rows in torch.arange(len(clean)).split(-(-len(clean) // parts)):
-        whole = len(rows) == len(clean)
-        terms = objective.loss(clean, seen) if whole else objective.loss(clean[rows], seen[rows])
-        loss = torch.stack(list(terms.values())).sum()
-        (loss if whole else loss * (len(rows) / len(clean))).backward()
+        share = len(rows) / len(clean)
+        terms = objective.loss(clean, seen) if share == 1 else objective.loss(clean[rows], seen[rows])
+        (share * torch.stack(list(terms.values())).sum()).backward()
         for name, value in terms.items():
-            sums[name] = sums.get(name, 0.0) + (value.detach() if whole else value.detach() * (len(rows) / len(clean)))
+            sums[name] = sums.get(name, 0.0) + share * value.detach()
     return sums
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+import joblib
+import pandas as pd
+
+from robustmer.grid import cross_validate
 from robustmer.papers import cdtp, nmer
 from robustmer.recipe import Recipe
 
@@ -20,6 +24,14 @@ def keys(paper: str, profile: str) -> dict[str, Recipe]:
 def is_own(paper: str, profile: str, recipes: Iterable[Recipe]) -> bool:
     """Whether all of these are recipes of the paper itself, whose keys `find` knows."""
     return {r.key for r in recipes} <= set(keys(paper, profile))
+
+
+def compute(paper: str, profile: str, recipes: Sequence[Recipe], device: str) -> pd.DataFrame:
+    """Run what a page lacks of these recipes and return their rows. On the CPU as many trainings run at once as there
+    are cores. Rows of recipes that are not the paper's own are kept apart from the committed ones."""
+    jobs = joblib.cpu_count() if device == "cpu" else 1
+    own = is_own(paper, profile, recipes)
+    return cross_validate(recipes, paper, profile, jobs, device, progress=False, own=own)
 
 
 def find(key: str) -> tuple[str, str, Recipe]:

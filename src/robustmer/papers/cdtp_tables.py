@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import joblib
 import pandas as pd
 
 from robustmer import papers
 from robustmer.conditions import missing
 from robustmer.corpora import about
-from robustmer.grid import cross_validate
 from robustmer.papers import protocol
-from robustmer.papers.cdtp import ABLATIONS, BACKBONES, recipes
+from robustmer.papers.cdtp import recipes
 from robustmer.papers.protocol import Block
 from robustmer.results import published
 from robustmer.statistics import cells, holm, losing, paired, plus_minus, printed, summarise, tabulate
@@ -24,7 +22,8 @@ COUNTERPART = {"CMU-MOSI sentiment": "CMU-MOSI", "RAVDESS-AV": "IEMOCAP", "synth
 """Which of the paper's corpora stands beside ours."""
 
 BASELINES = ("majority class", "LogReg")
-SYSTEMS = (*BASELINES, "LB", "MS", "MD", "MCTN", "MMIN", "MPMM", "MPLMM", "CDTP")
+NETWORKS = ("LB", "MS", "MD", "MCTN", "MMIN", "MPMM", "MPLMM", "CDTP")
+SYSTEMS = (*BASELINES, *NETWORKS)
 BAR = "LogReg"
 """The simple baseline, trained like the others; what is below it at the same place is marked."""
 
@@ -42,10 +41,7 @@ def blocks(own: pd.DataFrame | None = None) -> list[Block]:
 
 def run(profile: str, device: str, corpus: str, seed: int, tables: Sequence[str]) -> pd.DataFrame:
     """Compute what a page lacks and return its rows: the trainings of these of cdtp.TABLES on one corpus."""
-    chosen = recipes(profile, [corpus], seed, tables)
-    jobs = joblib.cpu_count() if device == "cpu" else 1
-    own = papers.is_own("cdtp", profile, chosen)
-    return cross_validate(chosen, "cdtp", profile, jobs, device, progress=False, own=own)
+    return papers.compute("cdtp", profile, recipes(profile, [corpus], seed, tables), device)
 
 
 def cases(dataset: str) -> list[str]:
@@ -113,7 +109,7 @@ def differences_table(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"minus": found["other"], "difference": cell, "repetitions": found["repetitions"]})
 
 
-def losers(rows: pd.DataFrame, metric: str, systems: Sequence[str] = SYSTEMS[2:]) -> str:
+def losers(rows: pd.DataFrame, metric: str, systems: Sequence[str] = NETWORKS) -> str:
     """Which systems are below logistic regression that was trained with the same missing modalities."""
     means = of_metric(rows[rows["system"].isin([*systems, BAR])], metric)
     means = means[means["condition"] == AVERAGE]
@@ -147,7 +143,3 @@ def gains(system: str = "CDTP", other: str = "MPLMM") -> pd.Series:
     table = table[table["condition"] != AVERAGE]
     wide = table.pivot(index=["dataset", "condition", "metric"], columns="system", values="value")
     return (wide[system] - wide[other]).dropna().round(2).value_counts().sort_index()
-
-
-__all__ = ["ABLATIONS", "BACKBONES", "averages", "blocks", "cases", "differences", "differences_table", "gains",
-           "losers", "of_metric", "printed_table", "run", "summary", "table_1"]

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-import joblib
 import pandas as pd
 
 from robustmer import papers
-from robustmer.grid import cross_validate
 from robustmer.papers.nmer import (
     NOISES,
     NOISY,
@@ -57,9 +55,7 @@ def run(
         recipe for table, names in wanted.items()
         for recipe in recipes(profile, [corpus], None, seed, noises, [table]) if not names or recipe.name in names
     ]  # fmt: skip
-    jobs = joblib.cpu_count() if device == "cpu" else 1
-    own = papers.is_own("nmer", profile, chosen)  # others are kept apart from the committed rows
-    return cross_validate(chosen, "nmer", profile, jobs, device, progress=False, own=own)
+    return papers.compute("nmer", profile, chosen, device)
 
 
 def level_names(levels: Sequence[str]) -> list[str]:

@@ -158,14 +158,14 @@ Said = TypeVar("Said", Tensor, Mapping[str, Tensor])
 def in_parts(system: System, function: Callable[[Batch], Said], seen: Batch, batch_size: int = 512) -> Said:
     """`function` of all rows, in evaluation mode, a part at a time: rows of similar length together, so that little
     padding is computed, and fewer of them where the device has no memory for so many."""
-    order = None if seen.work is None else np.argsort(seen.work, kind="stable")
-    rows = seen if order is None else seen[order]
+    work = seen.work
+    order = np.arange(len(seen)) if work is None else np.argsort(work, kind="stable")
     training = system.training
     system.eval()
     try:
         done, parts = 0, []
-        while done < len(rows):
-            part = rows[done : done + batch_size]
+        while done < len(seen):
+            part = seen[order[done : done + batch_size]]
             found = unless_out_of_memory(lambda: function(part), again=batch_size > 1)  # noqa: B023
             if found is None:
                 batch_size = -(-batch_size // 2)
@@ -174,7 +174,7 @@ def in_parts(system: System, function: Callable[[Batch], Said], seen: Batch, bat
             done += batch_size
     finally:
         system.train(training)
-    back = None if order is None else torch.as_tensor(np.argsort(order)).to(seen.device)
+    back = None if work is None else torch.as_tensor(np.argsort(order)).to(seen.device)
     whole = lambda pieces: torch.cat(pieces) if back is None else torch.cat(pieces)[back]  # noqa: E731
     if isinstance(parts[0], Mapping):
         return {name: whole([part[name] for part in parts]) for name in parts[0]}
