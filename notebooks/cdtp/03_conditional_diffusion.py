@@ -153,30 +153,16 @@ with seeded("conditional diffusion", seed):
     classifier = LogReg(data.dims, data.classes)
     system = Completed(classifier, completion).to(device)
 before = [each.detach().clone() for each in completion.parameters()]
-probe = valid[[*range(len(valid))] * 8]
-
-
-def loss_on_validation() -> float:
-    """Eq. 5 on validation rows, with the same steps and noise each time."""
-    with torch.no_grad(), seeded("probe", seed):
-        return float(completion.loss(probe)["diffusion"])
-
-
-losses = [{"step": 0, "validation": loss_on_validation()}]
-for record in fit(system, train, valid, CLEAN, budget, seed=f"diffusion, seed {seed}"):
-    if record["stage"] == "complete":
-        losses.append({"step": record["step"], "training": record["diffusion"],
-                       "validation": loss_on_validation()})
-losses = pd.DataFrame(losses)
+records = pd.DataFrame(fit(system, train, valid, CLEAN, budget, seed=f"diffusion, seed {seed}"))
+losses = records[records["stage"] == "complete"]
 
 # %% mystnb={"figure": {"name": "fig-cdtp-loss", "caption": "Eq. 5 during training: on training rows (mean since the last point) and on the validation speaker (same noise each time). Dashed: the predictor that knows nothing."}} tags=["hide-input"]
 squares = [mean_over_time(valid.x[m], valid.real[m]).square().mean() for m in data.modalities]
 v, kept = float(torch.stack(squares).mean()), alpha_bar[1:]
 nothing = float((kept**2 + kept * (1 - kept) * v).mean())
 figure, axis = plt.subplots(figsize=(7, 3.4), layout="constrained")
-for name in ("training", "validation"):
-    part = losses.dropna(subset=name)
-    axis.plot(part["step"], part[name], marker="o", label=name)
+for label, column in (("training", "diffusion"), ("validation", "valid_loss")):
+    axis.plot(losses["step"], losses[column], marker="o", label=label)
 axis.axhline(nothing, color="grey", ls="--", lw=1.5)
 axis.text(steps, nothing, "knows nothing", color="grey", ha="right", va="bottom")
 axis.set(xlabel="optimiser step", ylabel="eq. 5, a value", ylim=(0, 1.2 * nothing))
@@ -184,19 +170,18 @@ axis.legend(loc="lower left")
 plt.show()
 
 # %% tags=["hide-input"]
-start, end = losses.iloc[0], losses.iloc[-1]
-changed = {"rows of a speaker who was never heard": end["validation"] / start["validation"] - 1,
-           "the training rows": end["training"] / nothing - 1}
+end, least = losses.iloc[-1], losses.loc[losses["valid_loss"].idxmin()]
+changed = {"rows of a speaker who was never heard": end["valid_loss"] / nothing - 1,
+           "the training rows": end["diffusion"] / nothing - 1}
 said = " and ".join(f"{share:+.0%} on {rows}" for rows, share in changed.items())
-least = losses.loc[losses["validation"].idxmin()]
 overfitted = ("" if least["step"] == end["step"] else
-              f" On validation rows it was least, {least['validation']:.3f}, after {least['step']:.0f} steps: from then on "
+              f" On validation rows it was least, {least['valid_loss']:.3f}, after {least['step']:.0f} steps: from then on "
               "the network learnt its training rows by heart.")
 in_tables = p.budget.steps(len(train)) * p.budget.batch_size
 noisier = float(kept[len(kept) // 2:].sum() / kept.sum())
 display(Markdown(
-    f"The predictor that knows nothing has a loss of {nothing:.3f} ({start['validation']:.3f} with the steps that were "
-    f"drawn for the validation rows, where the network begins). **After {steps} optimiser steps the loss has changed by "
+    f"The predictor that knows nothing, which the network begins as, has a loss of {nothing:.3f}. **After {steps} "
+    f"optimiser steps the loss is {end['valid_loss']:.3f} on validation rows: against that predictor it has changed by "
     f"{said}.**{overfitted} Part of that is what the features of one modality say of each other; the next section asks what the "
     "*other* modalities add.\n\n"
     "That is learnt slowly, and one reason lies in eq. 5 itself. The network gives "
@@ -432,7 +417,7 @@ facts = pd.DataFrame([
     ("Does the forward pass run?", "no, in no configuration: shapes of prompts do not fit, and the loop over the batch "
      "runs off its end", "yes"),
     ("Is eq. 5 there?", "no: the predicted noise itself is handed on as the generated feature, and only the task's loss "
-     "is followed", f"yes: {losses.iloc[0]['validation']:.3f} before and {losses.iloc[-1]['validation']:.3f} after training"),
+     "is followed", f"yes: {nothing:.3f} before and {end['valid_loss']:.3f} after training"),
     ("Is the noise predictor trained?", "no: it is made anew in the forward pass, after the optimiser; of 3,930 tensors 524 "
      "are in the optimiser, 3,393 have gradients, and none is both",
      f"yes: of {len(learns)} tensors {known} are in the optimiser and {moved} have moved"),

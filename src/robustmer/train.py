@@ -74,7 +74,8 @@ def fit(
     Of several conditions every row draws one afresh in every epoch; validation scores every row under every condition,
     with the same noise each time. A record holds stage, step, epoch, seconds, lr, the mean of each loss term since the
     last record, valid_ua (mean over conditions) and valid_loss. Each stage ends with the weights of its best valid_ua
-    (the later of equals), unless the stage says otherwise; of a regression it is valid_mae, of which the least is best.
+    (the later of equals), unless the stage says otherwise; of a regression it is valid_mae, of which the least is best,
+    and of a stage with an `error` that alone is computed, as valid_loss, of which the least is best too.
     `seed` names all random streams. With `bucket` rows of similar length share a batch. Where the device has no memory
     for a batch it is computed in `parts` (a column of the record) and its gradients are added up. Raises Diverged when
     a loss is not finite, ValueError without any condition or for a label that the system has no output for.
@@ -148,7 +149,7 @@ def fit_stage(
             "lr": schedules[0].get_last_lr()[0],
             "parts": parts,
             **means,
-            **({"valid_mae": -score} if valid.regression else {"valid_ua": score}),
+            **({} if stage.error else {"valid_mae": -score} if valid.regression else {"valid_ua": score}),
             "valid_loss": loss,
         }
     if stage.select:
@@ -242,7 +243,14 @@ def in_batches(pool: torch.Tensor, batch_size: int, order: torch.Generator) -> l
 @torch.no_grad()
 def validate(system: System, stage: Stage, valid: Batch, conditions: Sequence[Condition]) -> tuple[float, float]:
     """Mean UA (of a regression minus the mean absolute error) and mean loss of the task over the conditions, every row
-    under every condition. A condition that is given several times is computed once and counts as often as given."""
+    under every condition. A condition that is given several times is computed once and counts as often as given.
+    Of a stage with an `error`: minus the error, and the error, from the same random stream each time."""
+    if stage.error is not None:
+        system.eval()
+        with seeded(valid.name, stage.name, "error"):
+            error = float(stage.error(valid))
+        system.train()
+        return -error, error
     scores, losses = [], []
     for i, condition in enumerate(conditions):
         if (before := conditions.index(condition)) < i:

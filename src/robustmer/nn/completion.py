@@ -121,6 +121,10 @@ class Completion(nn.Module):
         errors = [(guess[m] - epsilon[m]).square().mean((1, 2)) for m in x_0]
         return {"diffusion": torch.cat(errors).mean()}
 
+    def error(self, clean: Batch) -> Float[Tensor, ""]:
+        """Eq. 5 of validation rows, each drawn eight times: of one draw each, little would be known."""
+        return self.loss(clean[torch.arange(len(clean)).repeat(8)])["diffusion"]
+
     # --- completion ---------------------------------------------------------------------------------------------------
 
     @torch.no_grad()

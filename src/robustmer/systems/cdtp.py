@@ -76,7 +76,7 @@ class CDTP(System):
 
     def stages(self) -> Iterator[Stage]:
         complete = Objective(self.diffusion_loss, self.completion.parameters(), lr=self.lr_diffusion)
-        yield Stage("complete", {"all": complete}, clean=True, select=False)
+        yield Stage("complete", {"all": complete}, error=self.completion.error, clean=True, select=False)
         own = [p for part, p in self.named_parameters() if not part.startswith("completion.")]
         yield Stage("classify", {"all": Objective(self.loss, own, lr=self.lr, weight_decay=0.0)})
 

@@ -42,7 +42,7 @@ class Completed(System):
 
     def stages(self) -> Iterator[Stage]:
         completing = Objective(self.completion_loss, self.completion.parameters(), lr=self.lr)
-        yield Stage("complete", {"all": completing}, clean=True, select=False)  # no prediction says how good it is
+        yield Stage("complete", {"all": completing}, error=self.completion.error, clean=True, select=False)
         fill = last_remembered(self.completion.fill)  # all objectives of a step see one and the same batch
         for stage in self.system.stages():
             objectives = {name: replace(o, loss=behind(fill, o.loss)) for name, o in stage.objectives.items()}

@@ -39,9 +39,11 @@ class Objective:
 class Stage:
     """One part of a training. Its objectives step in turn on every batch; one objective is the usual case, two a GAN.
 
-    `logits` is what is scored on the validation part (the system itself, if not given). A `clean` stage trains and is
-    scored on clean data whatever the training condition. `share` scales the budget of the recipe for this stage. With
-    `select` off the last weights are kept instead of those that did best on the validation part.
+    `logits` is what is scored on the validation part (the system itself, if not given). A stage that no prediction can
+    tell the worth of, because it learns to complete or to generate, gives `error` in its place: how wrong it is about
+    clean validation rows. A `clean` stage trains and is scored on clean data whatever the training condition. `share`
+    scales the budget of the recipe for this stage. With `select` off the last weights are kept instead of those that
+    did best on the validation part.
 
     `targets` is what the stage wants to know of clean rows and what does not change while it trains, such as the
     features of a frozen teacher. It is computed once for the train part, in evaluation mode and without gradient, and
@@ -51,6 +53,7 @@ class Stage:
     name: str
     objectives: Mapping[str, Objective]
     logits: Callable[[Batch], Tensor] | None = None
+    error: Callable[[Batch], Tensor] | None = None
     clean: bool = False
     share: float = 1.0
     select: bool = True
