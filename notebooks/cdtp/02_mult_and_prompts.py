@@ -17,8 +17,8 @@
 # (cdtp-mult-and-prompts)=
 # # MulT and its prompts
 #
-# CDTP sections 3.2, 3.3 and 3.5. Under CDTP lies MulT, in which frames of one modality ask those of another, and around it
-# stand the prompts of MPLMM, which say what is missing. **Do the frames hear the right ones, do all prompts learn, and what
+# CDTP sections 3.2, 3.3 and 3.5. Under CDTP lies MulT {cite}`mult`, in which frames of one modality ask those of another,
+# and around it stand the prompts of MPLMM {cite}`mplmm`, which say what is missing. **Do the frames hear the right ones, do all prompts learn, and what
 # do they cost?**
 
 # %% tags=["parameters"] nbmake={"mock": {"profile": "smoke"}}

@@ -292,8 +292,8 @@ display(Markdown(
 # %% [markdown]
 # ## How many steps?
 #
-# Each step is one call of the U-Net. The same completions are now made with 1 to 50 steps of DDIM and with 5 to 100
-# of DDPM. How good they are is judged three ways: by their squared error, by the
+# Each step is one call of the U-Net. The same completions are now made with 1 to 50 steps of DDIM {cite}`ddim` and with
+# 5 to 100 of DDPM {cite}`ddpm`. How good they are is judged three ways: by their squared error, by the
 # accuracy (UA) of the logistic regression behind them, which was trained on whole utterances only, and by the time that
 # one batch takes. The same logistic regression reads ridge's completions and zeros, and another one was trained, as in
 # the tables, with zeros where something is missing.

@@ -50,10 +50,11 @@ name = find(corpus).NAME
 # %% [markdown]
 # ## The systems
 #
-# Five of them share MulT's network. **LB** is one MulT for each case, trained and tested in it; **MS** has seen whole
-# utterances only and reads zeros where something is missing; **MD** is a MulT that was trained with missing modalities;
-# **MPMM** and **MPLMM** add prompts that tell it what is missing; **CDTP** completes what is missing by conditional
-# diffusion. **MCTN** and **MMIN** are those of part I, trained in the same cases. Logistic regression on pooled features,
+# Five of them share the network of MulT {cite}`mult`. **LB** is one MulT for each case, trained and tested in it; **MS** has
+# seen whole utterances only and reads zeros where something is missing; **MD** is a MulT that was trained with missing
+# modalities; **MPMM** {cite}`mpmm` and **MPLMM** {cite}`mplmm` add prompts that tell it what is missing; **CDTP** completes
+# what is missing by conditional diffusion. **MCTN** {cite}`mctn` and **MMIN** {cite}`mmin` are those of part I, trained in
+# the same cases. Logistic regression on pooled features,
 # trained in the same cases, stands beside them: whoever loses to it has learnt nothing that needs a network.
 
 # %% tags=["hide-input"]

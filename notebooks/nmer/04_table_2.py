@@ -17,8 +17,8 @@
 # (nmer-table-2)=
 # # Table 2: systems under noise
 #
-# NMER sections 3.4 and 3.6.1. MEN learns clean data and then meets noise; MCTN, MMIN, IF-MMIN and NMER learn with the
-# noise that they are tested under. **Who loses least, is it the network or the noisy training that helps, and does any
+# NMER sections 3.4 and 3.6.1. MEN learns clean data and then meets noise; MCTN {cite}`mctn`, MMIN {cite}`mmin`, IF-MMIN
+# {cite}`ifmmin` and NMER learn with the noise that they are tested under. **Who loses least, is it the network or the noisy training that helps, and does any
 # of them beat logistic regression?**
 
 # %% tags=["parameters"] nbmake={"mock": {"profile": "smoke"}}
@@ -117,8 +117,8 @@ for block in shown:
 # ## NMER against each of the others
 #
 # Systems met the same rows under the same noise, so their differences vary less than they do. Folds share
-# training speakers, which widens the interval (Nadeau and Bengio); a star marks what is beyond chance when all
-# differences of the table are counted (Holm, 5%).
+# training speakers, which widens the interval {cite}`nadeaubengio`; a star marks what is beyond chance when all
+# differences of the table are counted {cite}`holm`, at 5%.
 
 # %% tags=["hide-input"]
 others = ["MEN", "MEN, noisy training", "LogReg, noisy training", "MCTN", "MMIN", "IF-MMIN"]
