@@ -88,6 +88,14 @@ def test_lb_meets_one_case_and_ms_has_seen_whole_rows_only(profile):
     assert whole == pytest.approx(0.8)
 
 
+def test_what_stands_in_for_a_missing_sequence_is_a_sequence():
+    """What is trained on vectors completes one frame, what is trained on sequences as many as they may have."""
+    for corpus, frames in (("mosi_sentiment", None), ("mosei_sentiment", 50), ("iemocap_mmin", 50)):
+        found = {r.name: r.options.get("frames") for r in cdtp.recipes("quick", [corpus])}
+        assert {found[name] for name in ("MPLMM", "CDTP", *cdtp.ABLATIONS, "MISA + completion")} == {frames}
+        assert {found[name] for name in ("LB", "MD", "MPMM", "MMIN", "MISA")} == {None}
+
+
 def test_each_name_is_one_system_and_the_ablations_differ_in_one_thing():
     spelt = cdtp.SPELLING
     differ = {"MPLMM w/o generative": {"generative": False}, "MPLMM w/o signal": {"signal": False},

@@ -544,6 +544,19 @@ def test_sentiment_0_is_positive_negative_or_left_out(tmp_path):
     assert polarity(np.array([-0.0]), "positive")[0].tolist() == [1]
 
 
+@pytest.mark.parametrize(("name", "of"), [("mosei_sentiment", "mosei_multibench"),
+                                          ("mosi_multibench_sentiment", "mosi_multibench")])
+def test_sentiment_itself_may_be_the_label(name, of, tmp_path):
+    store(tmp_path, multibench())
+    sentiment = np.concatenate([group["labels"].ravel() for group in multibench().values()])
+    numbers, polar = (corpora.load(each, folder=tmp_path) for each in (name, of))
+    assert numbers.classes == () and numbers.rows.regression and corpora.about(numbers.name).classes == 0
+    assert numbers.rows.label.tolist() == sentiment.astype(np.float32).tolist()
+    for m in polar.dims:
+        assert torch.equal(numbers.rows.x[m], polar.rows.x[m])
+    assert corpora.check(name, tmp_path) == corpora.check(of, tmp_path)
+
+
 def test_an_utterance_without_words_is_left_out_and_one_without_a_face_is_kept(tmp_path):
     content = multibench()
     content["train"]["text"][3] = 0
@@ -851,7 +864,8 @@ def test_another_file_is_chosen_by_its_name_and_read_again_when_it_changes(tmp_p
 
 # All of them
 
-GATED = ["iemocap_mmin", "msp_improv_mmin", "mosei_multibench", "mosi_multibench", "mosei_sdk", "mosi_sdk"]
+GATED = ["iemocap_mmin", "msp_improv_mmin", "mosei_multibench", "mosei_sentiment", "mosi_multibench",
+         "mosi_multibench_sentiment", "mosei_sdk", "mosi_sdk"]
 
 
 @pytest.mark.parametrize("name", GATED)

@@ -65,10 +65,11 @@ def list_in(folder: Path) -> list[Path]:
 
 
 def load(name: str, about: About, *, folder, neutral, repair, standardise) -> Corpus:
+    """`neutral` of None asks for sentiment itself, a regression."""
     polarity(np.zeros(0), neutral)  # a wrong option ends before a large file is read
     rows, parts, problems = examine(folder, about, name, neutral, repair)
     require(about, bool(candidates(folder, about)), problems)
-    return Corpus(name, POLARITY, rows, (parts,), standardise=standardise)
+    return Corpus(name, () if neutral is None else POLARITY, rows, (parts,), standardise=standardise)
 
 
 def check(path: Path | str | None, about: About, utterances: Mapping[str, int]) -> list[str]:
@@ -79,7 +80,7 @@ def check(path: Path | str | None, about: About, utterances: Mapping[str, int]) 
                         for part, published in utterances.items() if sizes[part] != published]
 
 
-def examine(folder: Path | str | None, about: About, name: str, neutral: str, repair: bool,
+def examine(folder: Path | str | None, about: About, name: str, neutral: str | None, repair: bool,
             sizes: dict[str, int] | None = None):
     """Rows and parts, None where there are problems, and one sentence for each of these."""
     paths = candidates(folder, about)

@@ -91,12 +91,14 @@ def pack(frames: Iterable[np.ndarray], rows: int, longest: int, width: int):
     return x, torch.arange(needed) < length[:, None], length > 0
 
 
-def polarity(sentiment: np.ndarray, neutral: str) -> tuple[np.ndarray, np.ndarray]:
-    """Label (0 negative, 1 positive) of each sentiment, and which utterances are kept.
+def polarity(sentiment: np.ndarray, neutral: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Label (0 negative, 1 positive; without `neutral` the sentiment itself) and which utterances are kept.
 
     >>> polarity(np.array([-1.0, 0.0, 2.0]), "drop")
     (array([0, 0, 1]), array([ True, False,  True]))
     """
+    if neutral is None:
+        return sentiment.astype(np.float32), np.ones(len(sentiment), dtype=bool)
     if neutral not in NEUTRAL:
         raise CorpusError(f"neutral={neutral!r} was asked for; sentiment 0 can be one of {', '.join(NEUTRAL)}")
     label = (sentiment >= 0 if neutral == "positive" else sentiment > 0).astype(np.int64)

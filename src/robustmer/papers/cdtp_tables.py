@@ -18,7 +18,9 @@ from robustmer.papers.protocol import Block
 from robustmer.results import published
 from robustmer.statistics import cells, holm, losing, paired, plus_minus, printed, summarise, tabulate
 
-COUNTERPART = {"CMU-MOSI sentiment": "CMU-MOSI", "RAVDESS-AV": "IEMOCAP", "synthetic": "IEMOCAP"}
+COUNTERPART = {"CMU-MOSI sentiment": "CMU-MOSI", "CMU-MOSI sentiment (MultiBench)": "CMU-MOSI",
+               "CMU-MOSEI sentiment": "CMU-MOSEI", "IEMOCAP": "IEMOCAP", "RAVDESS-AV": "IEMOCAP",
+               "synthetic": "IEMOCAP"}
 """Which of the paper's corpora stands beside ours."""
 
 BASELINES = ("majority class", "LogReg")
