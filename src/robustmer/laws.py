@@ -75,6 +75,14 @@ def a_prediction_does_not_see_the_answer(system, dims, longest):
     assert torch.equal(made(batch), made(other)), "the logits depend on the label or the speaker"
 
 
+def off_its_beginning(system):
+    """Weights that begin at zero pass nothing on."""
+    with torch.no_grad(), seeded("off its beginning"):
+        for p in system.parameters():
+            p += 0.05 * torch.randn_like(p)
+    return system
+
+
 def an_absent_modality_changes_nothing(system, dims, longest):
     """Whatever stands where a modality is absent, the logits are the same to the last bit."""
     made, batch = make(system, dims).eval(), small_batch(dims, longest)
@@ -84,13 +92,32 @@ def an_absent_modality_changes_nothing(system, dims, longest):
         assert torch.equal(made(seen), made(other)), f"an absent {absent} is read"
 
 
+def an_absent_modality_changes_no_loss(system, dims, longest):
+    """In training, too: whatever stands where a modality is absent, every term is the same to the last bit, also in
+    rows beside whole ones. A gradient would not tell, as what is drawn or looked up passes none."""
+    made, batch = off_its_beginning(make(system, dims).train()), small_batch(dims, longest)
+    for absent in dims:
+        half = torch.arange(len(batch)) % 2 == 0
+        without = corrupt(batch, Condition(seen=tuple(m for m in dims if m != absent)), stream("law"))
+        seen = batch.replace(present=batch.present | {absent: without.present[absent] | ~half})
+        other = seen.replace(x=seen.x | {absent: torch.where(half[:, None, None], 3 * seen.x[absent], seen.x[absent])})
+        for stage in made.stages():
+            if stage.clean:
+                continue
+            clean = with_targets(made, stage, batch)
+            for objective in stage.objectives.values():
+                terms = []
+                for each in (seen, other):
+                    with seeded("law"):
+                        terms.append(objective.loss(clean, each))
+                for term, value in terms[0].items():
+                    assert torch.equal(value, terms[1][term]), f"{stage.name}: the term {term} reads an absent {absent}"
+
+
 def an_absent_modality_teaches_nothing(system, dims, longest):
     """With a modality absent from every row, no gradient reaches its features, and what is left still teaches: not
     every objective (one of two modalities may be the one that an objective needs), but some objective."""
-    made, batch = make(system, dims).train(), small_batch(dims, longest)
-    with torch.no_grad(), seeded("off its beginning"):  # weights that begin at zero would pass no gradient to anything
-        for p in made.parameters():
-            p += 0.05 * torch.randn_like(p)
+    made, batch = off_its_beginning(make(system, dims).train()), small_batch(dims, longest)
     for absent in dims:
         seen, others_teach = corrupt(batch, Condition(seen=tuple(m for m in dims if m != absent)), stream("law")), False
         for stage in made.stages():
@@ -179,6 +206,7 @@ LAWS: list[Callable[[type[System], dict[str, int], int], None]] = [
     evaluation_is_deterministic,
     a_prediction_does_not_see_the_answer,
     an_absent_modality_changes_nothing,
+    an_absent_modality_changes_no_loss,
     an_absent_modality_teaches_nothing,
     each_stage_trains_its_own_parameters_and_no_others,
     saved_and_loaded_it_predicts_the_same,
