@@ -6,6 +6,7 @@ import pytest
 from robustmer.conditions import CLEAN
 from robustmer.papers import cdtp
 from robustmer.papers import cdtp_tables as tables
+from robustmer.papers import protocol
 from robustmer.results import COLUMNS
 from robustmer.systems import CDTP, MPLMM, MulT
 
@@ -109,3 +110,39 @@ def test_each_name_is_one_system_and_the_ablations_differ_in_one_thing():
         assert system is base[0] and system in (MPLMM, CDTP)
         assert {k: v for k, v in options.items() if base[1].get(k) != v} == differ[name]
     assert len({r.key for r in cdtp.recipes("paper")}) == len(cdtp.recipes("paper"))
+
+
+def test_what_the_cases_cost_is_paired_with_the_same_trainings_whole():
+    rows = ledger()
+    whole = rows[rows["condition"] == "a"].assign(condition="clean", key=lambda r: r["key"] + "w")
+    whole["value"] += 0.3
+    found = tables.costs(pd.concat([rows, whole]), "ACC").set_index("system")
+    means = tables.of_metric(rows, "ACC")
+    for system in found.index:
+        part = means[means["system"] == system]
+        average = part[part["condition"] == tables.AVERAGE]["value"].mean()
+        assert found.loc[system, "avg"] == pytest.approx(average)
+        clean = part[part["condition"] == "a"]["value"].mean() + 0.3
+        assert found.loc[system, "lost"] == pytest.approx(clean - average)
+    assert tables.costs(rows).empty  # nothing was tested whole
+
+
+def test_a_metric_of_which_less_is_better_marks_nobody():
+    assert {"MAE", "Corr", "ACC-7"} <= set(tables.metrics("CMU-MOSI sentiment")) > set(tables.metrics("RAVDESS-AV"))
+    rows = pd.DataFrame([
+        row(s, c, value, metric=metric, dataset="CMU-MOSI sentiment")
+        for metric in ("mae", "corr") for s, value in (("LogReg", 0.5), ("MD", 0.4)) for c in CASES
+    ])
+    marked = {m: tables.table_1(rows, m).map(lambda cell: "↓" in str(cell)).any().any() for m in ("MAE", "Corr")}
+    assert marked == {"MAE": False, "Corr": True}
+
+
+def test_a_pages_own_rows_take_the_place_of_measured_ones(monkeypatch):
+    """A training whose recipe was changed is no further repetition of the one that was measured."""
+    measured = ledger().assign(profile="paper", train="", commit="a", device="cpu")
+    own = measured[measured["system"] == "CDTP"].assign(key="other", value=0.9)
+    monkeypatch.setattr(protocol, "read", lambda path: measured)
+    (block,) = protocol.blocks("cdtp", tables.COUNTERPART, own)
+    assert len(block.rows) == len(measured)
+    assert set(block.rows[block.rows["system"] == "CDTP"]["key"]) == {"other"}
+    assert (tables.of_metric(block.rows, "ACC")["condition"] == tables.AVERAGE).sum() == 4 * 3

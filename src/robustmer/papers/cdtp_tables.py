@@ -10,13 +10,13 @@ from collections.abc import Sequence
 import pandas as pd
 
 from robustmer import papers
-from robustmer.conditions import missing
+from robustmer.conditions import CLEAN, missing
 from robustmer.corpora import about
 from robustmer.papers import protocol
 from robustmer.papers.cdtp import recipes
 from robustmer.papers.protocol import Block
 from robustmer.results import published
-from robustmer.statistics import cells, holm, losing, paired, plus_minus, printed, summarise, tabulate
+from robustmer.statistics import cells, holm, paired, plus_minus, printed, summarise, tabulate
 
 COUNTERPART = {"CMU-MOSI sentiment": "CMU-MOSI", "CMU-MOSI sentiment (MultiBench)": "CMU-MOSI",
                "CMU-MOSEI sentiment": "CMU-MOSEI", "IEMOCAP": "IEMOCAP", "RAVDESS-AV": "IEMOCAP",
@@ -29,11 +29,19 @@ SYSTEMS = (*BASELINES, *NETWORKS)
 BAR = "LogReg"
 """The simple baseline, trained like the others; what is below it at the same place is marked."""
 
-METRICS = {"ACC": ("WA", "acc2_non0"), "F1": ("F1", "f1_non0")}
-"""The paper's names -> ours, of classes and of sentiment. It does not say which of the two conventions its binary
-accuracy follows; that of MulT's code leaves out utterances of sentiment 0."""
+METRICS = {"ACC": ("WA", "acc2_non0"), "F1": ("F1", "f1_non0"), "ACC has-0": ("acc2_has0",),
+           "F1 has-0": ("f1_has0",), "ACC-7": ("acc7",), "MAE": ("mae",), "Corr": ("corr",)}
+"""The names in print -> ours, of classes and of sentiment. The paper does not say which of the two conventions its
+binary accuracy follows; ACC and F1 are as in MulT's code, which leaves out utterances of sentiment 0. Those behind them
+are of sentiment only; section 4.1 names ACC-7, MAE and Corr and the paper prints none of them."""
 
+LESS_IS_BETTER = ("MAE",)
 AVERAGE = "avg"
+
+
+def metrics(dataset: str) -> list[str]:
+    """Those of METRICS that a corpus has."""
+    return [name for name in METRICS if name in ("ACC", "F1") or not about(dataset).classes]
 
 
 def blocks(own: pd.DataFrame | None = None) -> list[Block]:
@@ -53,13 +61,15 @@ def cases(dataset: str) -> list[str]:
 
 
 def of_metric(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Rows of the metric that the paper calls so, with their mean over the cases as further rows (`avg`). LB is another
+    """Rows of the metric that is printed so, clean and in each case, with their mean over the cases (and not over
+    clean) as further rows (`avg`). LB is another
     training in each case, so its mean is over trainings; where one of them is missing there is none, and where one
     diverged it is nan, which `cells` counts."""
     (dataset,) = rows["dataset"].unique()
-    chosen = rows[rows["metric"].isin(METRICS[metric]) & rows["condition"].isin(cases(dataset))]
+    chosen = rows[rows["metric"].isin(METRICS[metric]) & rows["condition"].isin([*cases(dataset), str(CLEAN)])]
     same = ["dataset", "system", "fold", "seed", "metric"]
-    sizes = chosen.groupby(same, sort=False)["value"].agg(value="mean", size="size", diverged=lambda v: v.isna().any())
+    lacking = chosen[chosen["condition"] != str(CLEAN)]
+    sizes = lacking.groupby(same, sort=False)["value"].agg(value="mean", size="size", diverged=lambda v: v.isna().any())
     whole = sizes[sizes["size"] == len(cases(dataset))].reset_index()
     whole.loc[whole["diverged"], "value"] = float("nan")
     return pd.concat([chosen, whole[[*same, "value"]].assign(condition=AVERAGE)], ignore_index=True)
@@ -70,7 +80,7 @@ def table_1(rows: pd.DataFrame, metric: str, systems: Sequence[str] = SYSTEMS) -
     of six only; what it prints as a dash is one here."""
     (dataset,) = rows["dataset"].unique()
     ours = of_metric(rows[rows["system"].isin(systems)], metric)
-    ours = cells(ours, ["system", "condition"], below=BAR)
+    ours = cells(ours, ["system", "condition"], below="" if metric in LESS_IS_BETTER else BAR)
     paper = printed_table(metric)
     paper = printed(paper[(paper["dataset"] == COUNTERPART[dataset]) & paper["value"].notna()])
     columns = [*cases(dataset), AVERAGE]
@@ -112,13 +122,48 @@ def differences_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def losers(rows: pd.DataFrame, metric: str, systems: Sequence[str] = NETWORKS) -> str:
-    """Which systems are below logistic regression that was trained with the same missing modalities."""
-    means = of_metric(rows[rows["system"].isin([*systems, BAR])], metric)
-    means = means[means["condition"] == AVERAGE]
-    behind = [system for (system,) in losing(means, ["system"], BAR)]
-    named = [s for s in systems if s in behind]
-    return f"Below logistic regression in the average ({metric}): {', '.join(named)}." if named else \
-        f"No system is below logistic regression in the average ({metric})."
+    """Which systems are below logistic regression that was trained with the same missing modalities, and which of them
+    by more than chance (Holm, 5%)."""
+    found = differences(rows, metric, BAR, systems)
+    if found.empty:
+        return f"There is nothing to hold against logistic regression ({metric})."
+    behind = found[found["mean"] > 0]
+    if behind.empty:
+        return f"No system is below logistic regression in the average ({metric})."
+    sure = behind[behind["p_holm"] < 0.05]["other"].tolist()
+    beyond = (f"beyond chance (Holm, 5%): {', '.join(sure)}" if sure else "none of them beyond chance (Holm, 5%)"
+              if found["p"].notna().any() else "with too few repetitions to say more")
+    return f"Below logistic regression in the average ({metric}): {', '.join(behind['other'])}; {beyond}."
+
+
+def costs(rows: pd.DataFrame, metric: str = "ACC") -> pd.DataFrame:
+    """What the cases cost each system that was tested whole, too: `whole`, `avg` over the cases, and their paired
+    difference `lost` (mean, low, high), the least first. LB has a network for each case and none for whole rows."""
+    means = of_metric(rows, metric)
+    lines = []
+    for system, part in means.groupby("system", sort=False):
+        if {str(CLEAN), AVERAGE} <= set(part["condition"]):
+            lost = paired(part.assign(system=part["condition"]), str(CLEAN), AVERAGE)
+            whole = summarise(part[part["condition"] == str(CLEAN)], ["system"])["mean"].iloc[0]
+            lines.append({"system": system, "whole": whole, "avg": whole - lost["mean"], "lost": lost["mean"],
+                          "high": lost["high"]})
+    order = [s for s in SYSTEMS if s in {line["system"] for line in lines}]
+    return pd.DataFrame(lines).set_index("system").loc[order].reset_index() if lines else pd.DataFrame()
+
+
+def prior(rows: pd.DataFrame) -> str:
+    """Of sentiment: what can be had by always saying the same, and why ACC alone says little. Empty for classes."""
+    (dataset,) = rows["dataset"].unique()
+    constant = rows[rows["system"] == "majority class"]
+    if about(dataset).classes or constant.empty:
+        return ""
+    means = summarise(of_metric(constant, "ACC"), ["system", "condition"]).set_index("condition")["mean"]
+    same = float(means[str(CLEAN)])
+    better = max(same, 1 - same)
+    shifted = (" (the median of the train part has the other sign: the parts differ in how much of them is positive)"
+               if same < 0.5 else "")
+    return (f"Whoever always says the same sign can have an ACC of {better:.3f} here{shifted}. So an ACC up to that "
+            "may come from how often a system says *positive*; Corr, in a tab of its own, cannot.")
 
 
 # --- the paper's arithmetic -------------------------------------------------------------------------------------------

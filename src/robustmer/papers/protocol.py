@@ -137,7 +137,9 @@ def blocks(paper: str, counterpart: Mapping[str, str], own: pd.DataFrame | None 
         found.append(Block(title, "here", own, source_of(own), counterpart[dataset]))
     measured = read(ledger(paper, "paper"))
     if own is not None and set(own["profile"]) == {"paper"}:  # other recipes than the paper's, or an edited library
-        measured = pd.concat([measured, own[~own["key"].isin(measured["key"])]])
+        place = ["dataset", "system", "train", "fold", "seed"]  # where they meet a measured one they take its place
+        there = measured.merge(own[place].drop_duplicates(), on=place, how="left", indicator=True)["_merge"] == "both"
+        measured = pd.concat([measured[~there.to_numpy()], own])
     for dataset, rows in measured.groupby("dataset", sort=False):
         slug = dataset.lower().replace(" ", "-")
         found.append(Block(f"{dataset}, measured (profile paper)", slug, rows, source_of(rows), counterpart[dataset]))
