@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from small import small_completion
+from small import SmallUniMSE, SmallUniMSEWithCompletion, small_completion
 from torch.distributions import MultivariateNormal
 
 from robustmer import laws
@@ -17,7 +17,7 @@ from robustmer.systems.mmim import cpc, log_density, mixture_entropy
 from robustmer.systems.system import with_targets
 from robustmer.train import Budget, fit
 
-BOTH = pytest.mark.parametrize("system", [MISA, MMIM])
+BOTH = pytest.mark.parametrize("system", [MISA, MMIM, SmallUniMSE])
 ONE = [({"audio": 7}, 5), ({"text": 4}, 5), ({"visual": 3}, 1)]
 
 
@@ -119,8 +119,9 @@ def test_contrastive_coding_never_claims_more_than_log_n(rows):
     assert float(cpc(one, one, here)) == pytest.approx(math.log(rows), abs=1e-5)  # all alike: no information
     if rows > 1:
         best = torch.eye(rows)
-        alone = math.log(1 + (rows - 1) / math.e)  # cosine 1 with its own, 0 with the others
-        assert float(cpc(3 * best, best, here)) == pytest.approx(alone, abs=1e-5)
+        for temperature in (1.0, 0.5):
+            alone = math.log(1 + (rows - 1) * math.exp(-1 / temperature))  # cosine 1 with its own, 0 with the others
+            assert float(cpc(3 * best, best, here, temperature)) == pytest.approx(alone, abs=1e-5)
 
 
 def test_contrastive_coding_is_among_the_rows_that_have_the_modality():
@@ -190,7 +191,8 @@ class MMINCompleted(Completed):
         super().__init__(MMIN(dims, classes), small_completion(dims))
 
 
-COMPLETED = pytest.mark.parametrize("system", [MISAWithCompletion, MMIMWithCompletion, MMINCompleted])
+WITH_COMPLETION = [MISAWithCompletion, MMIMWithCompletion, SmallUniMSEWithCompletion, MMINCompleted]
+COMPLETED = pytest.mark.parametrize("system", WITH_COMPLETION)
 SHAPE = pytest.mark.parametrize("shape", laws.SHAPES)
 
 
@@ -205,6 +207,9 @@ def test_a_system_of_ones_own_keeps_its_laws_behind_a_completion(law, shape):
 def test_rows_that_miss_nothing_reach_the_system_as_they_are(system, shape):
     dims, longest = laws.SHAPES[shape]
     made, batch = laws.make(system, dims).eval(), laws.small_batch(dims, longest)
+    with torch.no_grad():  # UniMSE begins as a T5 that hears nobody else
+        for p in made.system.parameters():
+            p += 0.05 * torch.randn(p.shape, generator=stream("off its beginning", *p.shape))
     assert torch.equal(made(batch), made.system(batch))
     first = tuple(dims)[0]
     some = batch.replace(present=batch.present | {first: torch.arange(len(batch)) % 2 == 0})

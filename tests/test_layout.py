@@ -10,8 +10,8 @@ import pytest
 import robustmer
 
 SOURCE = Path(robustmer.__file__).parent
-ORDER = ["batch", "noise", "conditions", "corpora", "nn", "systems", "metrics", "results", "statistics", "source",
-         "recipe", "train", "cost", "evaluate", "grid", "bench", "laws", "papers", "display", "book",
+ORDER = ["extras", "batch", "noise", "conditions", "corpora", "nn", "systems", "metrics", "results", "statistics",
+         "source", "recipe", "train", "cost", "evaluate", "grid", "bench", "laws", "papers", "display", "book",
          "cli"]  # fmt: skip
 # Settings name a Budget, which is what training is: a recipe may import train, train may not import a recipe.
 ORDER[ORDER.index("recipe") : ORDER.index("train") + 1] = ["train", "recipe"]
@@ -46,11 +46,11 @@ def test_every_module_has_its_place():
     assert found == set(ORDER)
 
 
-def test_the_library_needs_no_notebook_tools():
-    """Systems run where there is no Jupyter: importing them loads neither IPython nor papermill nor matplotlib."""
+def test_the_library_needs_no_notebook_tools_and_no_extra():
+    """Systems run where there is no Jupyter, no Dask and no transformers: importing them loads none of these."""
     code = (
-        "import sys, robustmer.evaluate, robustmer.papers, robustmer.systems; "
-        "print([m for m in ('IPython', 'papermill', 'nbformat', 'matplotlib', 'seaborn') if m in sys.modules])"
+        "import sys, robustmer.evaluate, robustmer.grid, robustmer.papers, robustmer.systems; print({*sys.modules} & "
+        "{'IPython', 'papermill', 'nbformat', 'matplotlib', 'seaborn', 'distributed', 'transformers'})"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert out.strip() == "[]"
+    assert out.strip() == "set()"

@@ -98,7 +98,8 @@ against("CDTP", ["MD", "MPLMM", *cdtp.ABLATIONS[3:]], "diffusion")
 # MISA splits each modality into what it shares with the others and what is its own; MMIM keeps as much as it can of the
 # mutual information between modalities. Both are trained in the same cases, once with zeros where something is missing
 # and once with the completion in front of them: the module of [](cdtp-conditional-diffusion), trained first and then
-# frozen. UniMSE needs the weights of a pre-trained T5 and is left out.
+# frozen. UniMSE reads through a pre-trained T5, whose weights are no part of this project, so the tables leave it out;
+# `robustmer.systems.UniMSE(dims, classes, folder=...)` and `UniMSEWithCompletion` take them from a folder of yours.
 
 # %% tags=["hide-input"]
 side_by_side(["LogReg", *cdtp.BACKBONES], "backbone", "Backbones")

@@ -109,7 +109,7 @@ def stage_cost(
 ) -> StageCost:
     noise = stream("cost", stage.name, device=batch.device)
     whole = with_targets(system, stage, batch)
-    optimizers = {name: torch.optim.AdamW(list(objective.params), lr=objective.lr, fused=True)
+    optimizers = {name: torch.optim.AdamW(objective.groups(), lr=objective.lr, fused=True)
                   for name, objective in stage.objectives.items()}
     rows = np.arange(len(batch))
     there = torch.as_tensor(rows).to(batch.device)

@@ -24,6 +24,7 @@ from robustmer.batch import Batch
 from robustmer.corpora import load
 from robustmer.corpora.corpus import ROOT
 from robustmer.evaluate import describe_train, evaluate, failed, metrics_of
+from robustmer.extras import MissingExtra
 from robustmer.recipe import Recipe, describe
 from robustmer.results import Row, append, ledger, library_hash, read
 from robustmer.train import Diverged, fit, seeded
@@ -138,10 +139,6 @@ def duration(minutes: float) -> str:
 
 
 # --- where trainings run ----------------------------------------------------------------------------------------------
-
-
-class MissingExtra(ImportError):
-    """A package that the library needs only for this is not installed."""
 
 
 @contextmanager

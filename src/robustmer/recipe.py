@@ -46,8 +46,8 @@ class Recipe:
         double = next((c for i, c in enumerate(columns) if c in columns[:i]), None)
         if double:
             raise ValueError(f"two test conditions read alike in a table, {double}; put them into two recipes")
-        known_options(self.system.__init__, self.options, f"system {self.system.__name__}")
-        known_options(CORPORA[self.corpus].load, self.corpus_options, f"corpus {self.corpus}")
+        known_options(self.system.__init__, self.options, f"system {self.system.__name__}", NO_OPTIONS)
+        known_options(CORPORA[self.corpus].load, self.corpus_options, f"corpus {self.corpus}", ("folder",))
         if not self.name:
             object.__setattr__(self, "name", self.system.__name__)
 
@@ -66,10 +66,12 @@ def parameters_of(function) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(function).parameters
 
 
-def known_options(function, options: Mapping[str, object], what: str) -> None:
-    known = [
-        name for name in parameters_of(function) if name not in ("self", "dims", "classes", "folder")
-    ]
+NO_OPTIONS = ("self", "dims", "classes")
+"""What a system is given beside its options."""
+
+
+def known_options(function, options: Mapping[str, object], what: str, skip: tuple[str, ...]) -> None:
+    known = [name for name in parameters_of(function) if name not in skip]
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise TypeError(f"{what} has no option {', '.join(unknown)}; it has {', '.join(known) or 'none'}")
@@ -83,7 +85,7 @@ def describe(recipe: Recipe) -> dict:
     own = {} if recipe.system in SYSTEMS.values() else {"source": source_hash(recipe.system)}
     return own | {
         "system": recipe.system.__name__,
-        "options": with_defaults(recipe.system.__init__, recipe.options, skip=("self", "dims", "classes")),
+        "options": with_defaults(recipe.system.__init__, recipe.options, skip=NO_OPTIONS),
         "corpus": recipe.corpus,
         "corpus_options": with_defaults(CORPORA[recipe.corpus].load, recipe.corpus_options, skip=("folder",)),
         "train": describe_conditions(recipe.train),

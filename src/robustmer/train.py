@@ -102,7 +102,7 @@ def fit_stage(
 ) -> Iterator[dict]:
     steps, parts = budget.steps(len(train), stage.share), 1
     optimizers = {
-        name: torch.optim.AdamW(list(o.params), lr=o.lr, weight_decay=o.weight_decay, fused=True)
+        name: torch.optim.AdamW(o.groups(), lr=o.lr, weight_decay=o.weight_decay, fused=True)
         for name, o in stage.objectives.items()
     }
     schedules = [torch.optim.lr_scheduler.LambdaLR(o, lambda step: decay(step, steps)) for o in optimizers.values()]

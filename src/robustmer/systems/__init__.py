@@ -1,7 +1,7 @@
 """One file a system, read from top to bottom. A new system is a file here and a line below."""
 
 from robustmer.systems.cdtp import CDTP
-from robustmer.systems.completed import Completed, MISAWithCompletion, MMIMWithCompletion
+from robustmer.systems.completed import Completed, MISAWithCompletion, MMIMWithCompletion, UniMSEWithCompletion
 from robustmer.systems.if_mmin import IFMMIN
 from robustmer.systems.logreg import LogReg
 from robustmer.systems.majority import Majority
@@ -16,6 +16,7 @@ from robustmer.systems.mult import MulT
 from robustmer.systems.nmer import NMER
 from robustmer.systems.nmer_without_vae import NMERWithoutVAE
 from robustmer.systems.system import Objective, Stage, System, count_parameters, load_system
+from robustmer.systems.unimse import UniMSE
 
 SYSTEMS: dict[str, type[System]] = {
     "Majority": Majority,
@@ -32,10 +33,12 @@ SYSTEMS: dict[str, type[System]] = {
     "CDTP": CDTP,
     "MISA": MISA,
     "MMIM": MMIM,
+    "UniMSE": UniMSE,
     "MISAWithCompletion": MISAWithCompletion,
     "MMIMWithCompletion": MMIMWithCompletion,
+    "UniMSEWithCompletion": UniMSEWithCompletion,
 }
 
 __all__ = ["SYSTEMS", "CDTP", "Completed", "IFMMIN", "LogReg", "MCTN", "MEN", "MISA", "MISAWithCompletion", "MMIM",
            "MMIMWithCompletion", "MMIN", "MPLMM", "MPMM", "Majority", "MulT", "NMER", "NMERWithoutVAE", "Objective",
-           "Stage", "System", "count_parameters", "load_system"]
+           "Stage", "System", "UniMSE", "UniMSEWithCompletion", "count_parameters", "load_system"]

@@ -1,9 +1,9 @@
-"""Any system behind a completion of its missing modalities (CDTP 4.5), and the two backbones that the paper names.
+"""Any system behind a completion of its missing modalities (CDTP 4.5), and the three backbones that the paper names.
 
 The paper announces a Table 2 of MISA, MMIM and UniMSE with and without "our generative prompts and module", placed
 "after the feature extraction stage", and does not print it. Here the module alone stands in front of the whole system:
 features are extracted beforehand, and a system behind it reads a completed modality like a recorded one. Prompts are
-part of CDTP's own network and are not added to others. UniMSE needs the weights of T5 and is left out.
+part of CDTP's own network and are not added to others.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from robustmer.nn.completion import Completion
 from robustmer.systems.misa import MISA
 from robustmer.systems.mmim import MMIM
 from robustmer.systems.system import Objective, Stage, System
+from robustmer.systems.unimse import UniMSE
 
 Loss = Callable[[Batch, Batch], Mapping[str, Tensor]]
 
@@ -70,8 +71,10 @@ def last_remembered(fill: Callable[[Batch], Batch]) -> Callable[[Batch], Batch]:
     return filled
 
 
-class MISAWithCompletion(Completed):
-    """MISA with its defaults; `frames`, `sampling` steps and `start` are those of the completion."""
+class WithCompletion(Completed):
+    """A `backbone` with its defaults; `frames`, `sampling` steps and `start` are those of the completion."""
+
+    backbone: type[System]
 
     def __init__(
         self,
@@ -81,11 +84,20 @@ class MISAWithCompletion(Completed):
         sampling: int = 20,
         start: str = "noise",
     ):
-        super().__init__(MISA(dims, classes), Completion(dims, frames, steps=sampling, start=start))
+        super().__init__(self.backbone(dims, classes), Completion(dims, frames, steps=sampling, start=start))
 
 
-class MMIMWithCompletion(Completed):
-    """MMIM with its defaults; `frames`, `sampling` steps and `start` are those of the completion."""
+class MISAWithCompletion(WithCompletion):
+    backbone = MISA
+
+
+class MMIMWithCompletion(WithCompletion):
+    backbone = MMIM
+
+
+class UniMSEWithCompletion(Completed):
+    """UniMSE with its defaults; `frames`, `sampling` steps and `start` are those of the completion, and its T5 comes
+    from a `folder` or begins at random with the sizes of `config`."""
 
     def __init__(
         self,
@@ -94,5 +106,11 @@ class MMIMWithCompletion(Completed):
         frames: int = 1,
         sampling: int = 20,
         start: str = "noise",
+        folder: str | None = None,
+        config: Mapping[str, object] | None = None,
     ):
-        super().__init__(MMIM(dims, classes), Completion(dims, frames, steps=sampling, start=start))
+        system = UniMSE(dims, classes, folder, config)
+        super().__init__(system, Completion(dims, frames, steps=sampling, start=start))
+
+    def settings_to_save(self) -> dict:
+        return self.settings | {"folder": None, "config": self.system.config}

@@ -160,12 +160,15 @@ def mixture_entropy(
 
 
 def cpc(
-    guess: Float[Tensor, "batch dim"], code: Float[Tensor, "batch dim"], here: Bool[Tensor, "batch"]
+    guess: Float[Tensor, "batch dim"],
+    code: Float[Tensor, "batch dim"],
+    here: Bool[Tensor, "batch"],
+    temperature: float = 1.0,
 ) -> Float[Tensor, ""]:
     """Contrastive predictive coding: minus log softmax of a row's own score among all rows that are `here`, mean over
-    them. The score is the cosine of what the fusion predicts and a row's code. log N minus this is a lower bound of
-    the mutual information of guess and code, and at most log N."""
-    scores = normalize(guess, dim=1) @ normalize(code, dim=1).T
+    them. The score is the cosine of what the fusion predicts and a row's code, divided by the temperature. log N minus
+    this is a lower bound of the mutual information of guess and code, and at most log N."""
+    scores = normalize(guess, dim=1) @ normalize(code, dim=1).T / temperature
     own = torch.eye(len(code), dtype=torch.bool, device=code.device)  # keeps a row that is not here finite
     scores = scores.masked_fill(~here[None, :] & ~own, -torch.inf)
     each = cross_entropy(scores, torch.arange(len(code), device=code.device), reduction="none")

@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,12 +27,21 @@ Work = TypeVar("Work")
 
 @dataclass(frozen=True)
 class Objective:
-    """`loss(clean, seen)` gives named, weighted terms, whose sum teaches `params`."""
+    """`loss(clean, seen)` gives named, weighted terms, whose sum teaches `params`: at the learning rate `lr`, or at
+    their own in `lr_of`, such as that of pre-trained weights."""
 
     loss: Callable[[Batch, Batch], Mapping[str, Tensor]]
     params: Iterable[nn.Parameter]
     lr: float = 2e-4
     weight_decay: float = 0.01  # AdamW's own default; NMER 3.3 names AdamW and no decay
+    lr_of: Mapping[nn.Parameter, float] = field(default_factory=dict)
+
+    def groups(self) -> list[dict]:
+        """The parameters as an optimiser takes them: those of one learning rate together."""
+        together: dict[float, list[nn.Parameter]] = {}
+        for p in self.params:
+            together.setdefault(self.lr_of.get(p, self.lr), []).append(p)
+        return [{"params": params, "lr": lr} for lr, params in together.items()]
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,10 @@ class System(nn.Module):
         """Logits in evaluation mode, a part at a time; the mode is put back afterwards."""
         return in_parts(self, self, seen, batch_size)
 
+    def settings_to_save(self) -> dict:
+        """The arguments that a saved copy is made with before it gets its weights; those of this one, if not said."""
+        return self.settings
+
     def save(self, path: str | Path) -> None:
         """Weights and settings as one safetensors file; a save that is cut short leaves the file that was there.
 
@@ -100,7 +113,7 @@ class System(nn.Module):
         (`digest_of`). Raises TypeError for settings that are no JSON, and OSError where the file cannot be written.
         """
         try:
-            settings = json.dumps(self.settings)
+            settings = json.dumps(self.settings_to_save())
         except TypeError as error:
             raise TypeError(f"{type(self).__name__} cannot be saved: {error}; options must be numbers, text, lists or "
                             "dictionaries") from error
