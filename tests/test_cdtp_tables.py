@@ -102,7 +102,7 @@ def test_each_name_is_one_system_and_the_ablations_differ_in_one_thing():
     differ = {"MPLMM w/o generative": {"generative": False}, "MPLMM w/o signal": {"signal": False},
               "MPLMM w/o type": {"type": False}, "CDTP by DDPM": {"sampler": "ddpm"},
               "CDTP w/o prompts": {"generative": False, "signal": False, "type": False},
-              "CDTP from the middle": {"start": "zero"}}  # fmt: skip
+              "CDTP from the middle": {"start": "zero"}, "CDTP w/o diffusion": {"start": "mean"}}  # fmt: skip
     assert set(cdtp.ABLATIONS) == set(differ)
     for name in cdtp.ABLATIONS:
         system, options = spelt[name]

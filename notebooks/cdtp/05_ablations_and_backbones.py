@@ -68,10 +68,17 @@ def side_by_side(systems, slug: str, title: str) -> None:
         })
 
 
+answers: dict[str, list[str]] = {}
+
+
 def against(system: str, others, slug: str) -> None:
     """The paired differences of one system and these others, for each block that has them."""
     for block in shown:
         found = tables.differences(block.rows, "ACC", system, others)
+        answers[slug] = answers.get(slug, []) + [
+            f"{system} − {line['other']} on {block.dataset}: {line['mean']:+.3f}"
+            for line in found.to_dict("records") if line["p_holm"] < 0.05 and block.slug != "here"
+        ]
         if len(found):
             table(tables.differences_table(found), f"tbl-cdtp-{slug}-{block.slug}",
                   f"{block.dataset}: ACC of {system} minus that of the others, mean over the cases",
@@ -82,10 +89,16 @@ def against(system: str, others, slug: str) -> None:
 # %% [markdown]
 # ## Prompts off, one at a time
 #
-# Without any prompt and completion MPLMM is MD, a MulT that was trained with missing modalities; without diffusion
-# CDTP is MPLMM. *CDTP w/o prompts* keeps the diffusion and has none of the three prompts, *by DDPM* samples by DDPM
-# instead of DDIM, and *from the middle* begins DDIM at zero instead of at noise: then it is not one draw of what the
-# missing modality may have been that stands in for it, but something like the mean of all.
+# Without any prompt and completion MPLMM is MD, a MulT that was trained with missing modalities. *CDTP w/o diffusion* is
+# CDTP whose missing modalities are their means instead of what the diffusion draws: everything else is the same, so this is
+# the line that asks for the diffusion alone. (MPLMM has none either, but its missing frames are made another way, by a
+# layer for each pair of modalities.) *CDTP w/o prompts* keeps the diffusion and has none of the three prompts, and with them
+# goes the small network that led what was drawn to its frames. *By DDPM* takes as many steps as DDIM does, 20, where the
+# paper's equations take all 1000. *From the middle* begins DDIM at zero instead of at noise: then it is not one draw of
+# what the missing modality may have been that stands in for it, but something like the mean of all.
+#
+# All corpora here are of vectors, so only what has prompts attends to more than one thing ({ref}`cdtp-table-1`); the lines
+# that take a prompt away take that away, too. `l` is text, which the paper writes t.
 
 # %% tags=["hide-input"]
 side_by_side(["LogReg", "MD", "MPLMM", *cdtp.ABLATIONS[:3], "CDTP", *cdtp.ABLATIONS[3:]], "ablation", "Ablation")
@@ -95,10 +108,10 @@ against("CDTP", ["MD", "MPLMM", *cdtp.ABLATIONS[3:]], "diffusion")
 # %% [markdown]
 # ## Behind another system
 #
-# MISA splits each modality into what it shares with the others and what is its own; MMIM keeps as much as it can of the
-# mutual information between modalities. Both are trained in the same cases, once with zeros where something is missing
+# MISA {cite}`misa` splits each modality into what it shares with the others and what is its own; MMIM {cite}`mmim` keeps as
+# much as it can of the mutual information between modalities. Both are trained in the same cases, once with zeros where something is missing
 # and once with the completion in front of them: the module of [](cdtp-conditional-diffusion), trained first and then
-# frozen. UniMSE reads through a pre-trained T5, whose weights are no part of this project, so the tables leave it out;
+# frozen. UniMSE {cite}`unimse` reads through a pre-trained T5, whose weights are no part of this project, so the tables leave it out;
 # `robustmer.systems.UniMSE(dims, classes, folder=...)` and `UniMSEWithCompletion` take them from a folder of yours.
 
 # %% tags=["hide-input"]
@@ -106,6 +119,11 @@ side_by_side(["LogReg", *cdtp.BACKBONES], "backbone", "Backbones")
 against("MISA + completion", ["MISA"], "misa")
 against("MMIM + completion", ["MMIM"], "mmim")
 
-# %% [markdown]
-# The conclusion that a table allows is in its intervals: a difference without a star is one that another draw of folds or
-# first weights could turn round.
+# %% tags=["hide-input"]
+questions = {"prompts": "What does each prompt add?", "diffusion": "Is it the diffusion or the prompts that help?",
+             "misa": "Does a completion help MISA?", "mmim": "Does it help MMIM?"}
+display(Markdown(
+    "Of what is measured in profile `paper`, beyond chance (Holm, 5%, within each table):\n\n" + "\n".join(
+        f"- *{question}* " + ("; ".join(answers[slug]) + "." if answers.get(slug) else
+                              "No difference that another draw of folds or first weights could not turn round.")
+        for slug, question in questions.items())))

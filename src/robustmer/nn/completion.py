@@ -56,7 +56,8 @@ class Completion(nn.Module):
     `start` is where sampling begins: "noise" is the paper's x_T ~ N(0, I), so that the result is one draw from
     what the missing modality may have been. A draw of the true distribution has twice the squared error of that
     distribution's mean. "zero" begins at x_T = 0, the middle of all starts, from where DDIM goes to the mean itself if
-    the distribution is Gaussian. In training mode noise comes from torch's global stream; at evaluation each utterance
+    the distribution is Gaussian. "mean" leaves the diffusion out: the mean itself, zeros, stands in, against which the
+    others can be held. In training mode noise comes from torch's global stream; at evaluation each utterance
     has a stream of its own, named by its id, so that its completion does not depend on its neighbours. (One noise for
     all would be simpler, but where the condition says little every utterance would then get the same draw.)
     """
@@ -76,8 +77,9 @@ class Completion(nn.Module):
         super().__init__()
         if frames < 1:
             raise ValueError(f"frames={frames}: a modality is completed as one frame or more")
-        if start not in ("noise", "zero"):
-            raise ValueError(f'start={start!r}: give "noise" (the paper\'s) or "zero" (the middle of all starts)')
+        if start not in ("noise", "zero", "mean"):
+            raise ValueError(f'start={start!r}: give "noise" (the paper\'s), "zero" (the middle of all starts) or '
+                             '"mean" (no diffusion)')
         self.dims, self.frames, self.diffusion = dict(dims), frames, Diffusion()
         self.steps, self.sampler, self.eta, self.start = steps, sampler, eta, start
         sample(lambda x, t: x, torch.zeros(1), self.diffusion, steps, sampler, eta)  # refuses now what it would later
@@ -137,6 +139,8 @@ class Completion(nn.Module):
         needy = (~here).any(1).nonzero().flatten()
         if not len(needy):
             return {}
+        if self.start == "mean":
+            return mean_imputation(seen, self.frames)
         some = seen[needy]
         wanted = self.wanted(self.features(some), here[needy], ~here[needy])
         ids = {m: some.id[rows.cpu().numpy()] for m, rows in wanted.rows.items()}

@@ -87,6 +87,7 @@ SPELLING: Spelling = {
     "CDTP w/o prompts": (CDTP, SMALL | {"generative": False, "signal": False, "type": False}),
     "CDTP by DDPM": (CDTP, SMALL | {"sampler": "ddpm"}),
     "CDTP from the middle": (CDTP, SMALL | {"start": "zero"}),
+    "CDTP w/o diffusion": (CDTP, SMALL | {"start": "mean"}),
     "MISA": (MISA, {}),
     "MISA + completion": (MISAWithCompletion, {}),
     "MMIM": (MMIM, {}),
@@ -96,7 +97,7 @@ SPELLING: Spelling = {
 
 TRAINED_WITH_CASES = ("MCTN", "MMIN", "MPMM", "MPLMM", "CDTP")
 ABLATIONS = ("MPLMM w/o generative", "MPLMM w/o signal", "MPLMM w/o type", "CDTP w/o prompts", "CDTP by DDPM",
-             "CDTP from the middle")
+             "CDTP from the middle", "CDTP w/o diffusion")
 BACKBONES = ("MISA", "MISA + completion", "MMIM", "MMIM + completion")
 
 
@@ -132,8 +133,8 @@ def table_1(unit: Unit) -> Iterator[Recipe]:
 
 def ablations(unit: Unit) -> Iterator[Recipe]:
     """What the paper announces (abstract, 5) and does not print: prompts off one at a time, diffusion without prompts,
-    DDPM instead of DDIM, and sampling from the middle of all starts instead of noise. Without any prompt MPLMM is MD;
-    without diffusion CDTP is MPLMM."""
+    DDPM instead of DDIM (as many steps), sampling from the middle of all starts instead of noise, and the mean in the
+    place of what the diffusion draws. Without any prompt MPLMM is MD."""
     yield from incompletely_trained(unit, ABLATIONS)
 
 

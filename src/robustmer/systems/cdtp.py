@@ -22,7 +22,9 @@ class CDTP(System):
     First the diffusion learns from complete rows to tell noise from features (eq. 5), with its own learning rate; then
     the rest learns the task on drawn features, and the diffusion stays as it is. The paper says "first stage" and not
     what is frozen; its released code has no eq. 5 at all. Without `generative`, what is drawn stands in as it is;
-    without any of the prompts this is a MulT on completed rows. Without the diffusion it is MPLMM.
+    without any of the prompts this is a MulT on completed rows. `start="mean"` is the same network without the
+    diffusion: every missing modality is its mean. MPLMM has no diffusion either, but also another way from the
+    available modalities to what stands in for the missing one.
 
     `frames` is 1 for a corpus of vectors, about its number of frames for one of sequences. `unet`, `condition`,
     `inject`, `steps`, `sampler`, `eta` and `start` are those of `Completion`.
@@ -75,8 +77,9 @@ class CDTP(System):
         return generated if drawn else None
 
     def stages(self) -> Iterator[Stage]:
-        complete = Objective(self.diffusion_loss, self.completion.parameters(), lr=self.lr_diffusion)
-        yield Stage("complete", {"all": complete}, error=self.completion.error, clean=True, select=False)
+        if self.completion.start != "mean":
+            complete = Objective(self.diffusion_loss, self.completion.parameters(), lr=self.lr_diffusion)
+            yield Stage("complete", {"all": complete}, error=self.completion.error, clean=True, select=False)
         own = [p for part, p in self.named_parameters() if not part.startswith("completion.")]
         yield Stage("classify", {"all": Objective(self.loss, own, lr=self.lr, weight_decay=0.0)})
 
