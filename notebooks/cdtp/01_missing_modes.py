@@ -260,8 +260,8 @@ lines = [f"Missing modes in training, MD minus MS: {gain('LogReg')}; {gain('MulT
          f"{int(up.sum())} of {len(up)} numbers, by {float((paper['MD'] - paper['MS']).mean()):.1f} points on average."]
 ahead = scores["mean of cases"].drop("best possible", errors="ignore").sort_values()
 lines.append(f"Ahead over the cases is **{ahead.index[-1]}** ({ahead.iloc[-1]:.3f}), then {ahead.index[-2]} "
-             f"({ahead.iloc[-2]:.3f}): one training on {len(folds)} fold{'s' if len(folds) > 1 else ''}, and a small network, "
-             "so no more than a hint.")
+             f"({ahead.iloc[-2]:.3f}): one training a fold, {len(folds)} fold{'s' if len(folds) > 1 else ''} and a small network, so no "
+             "more than a hint.")
 if best:
     lost = {c: 100 * (best["all"] - best[c]) for c in cases[:-1]}
     cheap, dear = min(lost, key=lost.get), max(lost, key=lost.get)
@@ -275,8 +275,8 @@ if best:
             "Whether more is lost with the information or on the way from it to an answer is not decided on "
             f"{'this fold' if len(folds) == 1 else 'these folds'}")
     lines.insert(0, f"{said}. With {{{dear}}} alone **nobody** could be right more often than {best[dear]:.0%}, "
-                 f"{lost[dear]:.0f} points less than with everything; {{{cheap}}} costs {lost[cheap]:.0f}, and a case "
-                 f"{lost_mean:.0f} on average. On the way from the hidden states to an answer the best of these four in each "
+                 f"{lost[dear]:.0f} points less than with everything; {{{cheap}}} costs {lost[cheap]:.0f}, and the average "
+                 f"case {lost_mean:.0f}. On the way from the hidden states to an answer the best of these four in each "
                  f"case and fold loses {on_the_way.mean():.0f} more on average over the cases ("
                  f"{', '.join(f'{x:.0f}' for x in on_the_way)} by fold), and {way['all'].mean():.0f} with everything.")
 lines.append("**What the missing modality alone would have said is gone**: a completion can win back only what is lost on the "

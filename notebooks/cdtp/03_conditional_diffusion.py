@@ -417,7 +417,10 @@ drawn = from_noise[50] - from_zero[50]  # what a draw has more than the middle
 first_step = ("One step from noise is no draw" if drawn > 0.05 * from_zero[50] and from_noise[1] < from_zero[50] + drawn / 2
               else "One step from noise has the error of a draw" if drawn > 0.05 * from_zero[50]
               else "One step from noise, as more of them, has about the error from zero")
-enough = next(n for n, e in from_zero.items() if (from_zero.loc[n:] < 1.01 * from_zero.min()).all())
+settled = [n for n in from_zero.index if (from_zero.loc[n:] < 1.01 * from_zero.min()).all()]
+steps_of = lambda n: f"{n} step{'s' if n > 1 else ''}"  # noqa: E731
+at_zero = (f"within a hundredth of the least from {steps_of(settled[0])} on" if settled else
+           f"and is least with {steps_of(from_zero.idxmin())}")
 ways = {"from noise": ("DDIM, noise", 20), "from zero": ("DDIM, zero", 20), "by ridge": "reads ridge",
         "with zeros": "reads zeros", "with zeros and trained in the cases": "reads zeros, trained in the cases"}
 hits = {name: of_ways[way] for name, way in ways.items()}
@@ -432,10 +435,10 @@ display(Markdown(
     f"**{first_step}**: the first estimate of $x_0$ is the network's guess of the mean, here with a squared error of "
     f"{from_noise[1]:.2f}; after 5 steps it is {from_noise[5]:.2f} and after 50 {from_noise[50]:.2f}, while the accuracy goes "
     f"from {at.loc[('DDIM, noise', 1), 'UA']:.3f} to {at.loc[('DDIM, noise', 50), 'UA']:.3f}. From zero the squared error lies "
-    f"between {from_zero.min():.2f} and {from_zero.max():.2f}, within a hundredth of the least from {enough} "
-    f"step{'s' if enough > 1 else ''} on.\n\n"
-    f"With 20 steps of DDIM the logistic regression reaches {accuracy(hits[order[0]]):.3f} {order[0]}, the best of these; "
-    f"then {', '.join(told)} (chance {chance:.2f}). In brackets is by how much the best is ahead, a 95% interval by a bootstrap "
+    f"between {from_zero.min():.2f} and {from_zero.max():.2f}, {at_zero}.\n\n"
+    f"With 20 steps of DDIM the logistic regression reaches {accuracy(hits[order[0]]):.3f} {order[0]}, the best of these "
+    "(chosen on the same rows); then "
+    f"{', '.join(told)} (chance {chance:.2f}). In brackets is by how much the best is ahead, a 95% interval by a bootstrap "
     "over the test utterances, with the cases of an utterance together: where it holds 0, nothing is decided, and it speaks "
     f"of these {heard} and this training only."))
 
