@@ -11,7 +11,7 @@ from robustmer import laws
 from robustmer.batch import MODALITIES
 from robustmer.conditions import CLEAN, Condition, corrupt, missing
 from robustmer.nn.crossmodal import sequence
-from robustmer.nn.prompts import Completed, mean_over_segments, share_of
+from robustmer.nn.prompts import StandIn, mean_over_segments, share_of
 from robustmer.noise import stream
 from robustmer.systems import MPLMM
 from robustmer.train import seeded
@@ -171,4 +171,4 @@ def test_equal_parts_of_a_row_are_averaged_and_padding_is_not():
 def test_lengths_that_cannot_be_are_refused():
     with pytest.raises(ValueError, match="frames=0, length=16"):
         MPLMM({"audio": 2}, laws.CLASSES, frames=0)
-    assert Completed(frames=2, length=3, width=4, pieces=2).mix.in_features == 7
+    assert StandIn(frames=2, length=3, width=4, pieces=2).mix.in_features == 7

@@ -111,7 +111,7 @@ def share_of(here: Bool[Tensor, "batch time"], frames: int) -> Int[Tensor, "batc
     return (time * frames // here.sum(1, keepdim=True)).clamp(max=frames - 1)
 
 
-class Completed(nn.Module):
+class StandIn(nn.Module):
     """CDTP 3.4: MLP([P_G; one piece; ...]), from the generative prompt and what was made of the available modalities to
     the `frames` frames of a missing one. It mixes frames and not features: a linear map over the frames, then GELU (a
     convolution of kernel 1 with frames as channels in MPLMM's code)."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from robustmer.batch import Batch
 from robustmer.nn.completion import Completion
-from robustmer.nn.prompts import Completed, PromptedMulT
+from robustmer.nn.prompts import PromptedMulT, StandIn
 from robustmer.nn.task import outputs, task_loss
 from robustmer.systems.system import Objective, Stage, System
 
@@ -58,7 +58,7 @@ class CDTP(System):
         self.prompted = PromptedMulT(
             dims, outputs(classes), width, layers, heads, dropout, frames, length, signal, type
         )
-        self.stand_in = nn.ModuleDict({m: Completed(frames, length, width, 1) for m in dims}) if generative else None
+        self.stand_in = nn.ModuleDict({m: StandIn(frames, length, width, 1) for m in dims}) if generative else None
         self.completion = Completion(dims, frames, unet, condition, inject, steps, sampler, eta, start)
 
     def forward(self, seen: Batch) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from robustmer.batch import Batch
 from robustmer.nn.crossmodal import available
-from robustmer.nn.prompts import Completed, PromptedMulT, mean_over_segments
+from robustmer.nn.prompts import PromptedMulT, StandIn, mean_over_segments
 from robustmer.nn.task import outputs, task_loss
 from robustmer.systems.system import Objective, Stage, System
 
@@ -62,7 +62,7 @@ class MPLMM(System):
 
 class LinearCompletion(nn.Module):
     """MPLMM's completion: each available modality, averaged over `frames` equal parts, through a linear layer and GELU
-    of its own for each missing one; then `Completed`, one for each set of available modalities. Rows that have nothing
+    of its own for each missing one; then `StandIn`, one for each set of available modalities. Rows that have nothing
     get zeros."""
 
     def __init__(self, dims: Mapping[str, int], width: int, frames: int, length: int):
@@ -75,7 +75,7 @@ class LinearCompletion(nn.Module):
         self.sets = {m: [s for count in range(1, len(dims)) for s in combinations([o for o in dims if o != m], count)]
                      for m in dims}  # fmt: skip
         self.complete = nn.ModuleDict(
-            {f"{'_'.join(some)}_to_{m}": Completed(frames, length, width, len(some))
+            {f"{'_'.join(some)}_to_{m}": StandIn(frames, length, width, len(some))
              for m, sets in self.sets.items() for some in sets}
         )
 
