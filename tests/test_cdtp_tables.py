@@ -146,3 +146,8 @@ def test_a_pages_own_rows_take_the_place_of_measured_ones(monkeypatch):
     assert len(block.rows) == len(measured)
     assert set(block.rows[block.rows["system"] == "CDTP"]["key"]) == {"other"}
     assert (tables.of_metric(block.rows, "ACC")["condition"] == tables.AVERAGE).sum() == 4 * 3
+
+
+def test_there_is_no_negative_seed():
+    with pytest.raises(ValueError, match="seed -1 was asked for"):
+        cdtp.recipes("smoke", ["ravdess_av"], first_seed=-1)

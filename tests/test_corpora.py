@@ -499,3 +499,16 @@ def test_a_mask_chooses_rows():
     assert batch[2].id.tolist() == ["w"]
     with pytest.raises(IndexError, match="mask of 3 rows"):
         batch[np.array([True, False, True])]
+
+
+def test_an_utterance_may_lack_a_modality():
+    """None is an absent modality: not present, without a real frame, and nothing that a system could read."""
+    batch = collate({"audio": [np.ones((3, 2)), None, np.ones((1, 2))], "text": [None, np.ones(4), np.ones(4)]},
+                    [0, 1, 0])
+    assert batch.present["audio"].tolist() == [True, False, True]
+    assert batch.present["text"].tolist() == [False, True, True]
+    assert batch.real["audio"].sum(1).tolist() == [3, 0, 1] and not batch.x["audio"][1].any()
+    with pytest.raises(ValueError, match="audio is absent from every utterance"):
+        collate({"audio": [None, None]}, [0, 1])
+    with pytest.raises(ValueError, match="utterance 'batch/2' is 3 wide, but the first utterance is 2"):
+        collate({"audio": [None, np.ones(2), np.ones(3)]}, [0, 1, 0])

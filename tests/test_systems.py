@@ -12,8 +12,9 @@ from torch import nn
 from robustmer import grid, laws
 from robustmer import train as training
 from robustmer.batch import MODALITIES
-from robustmer.conditions import CLEAN, Condition, corrupt, incomplete, missing, missing_modes
+from robustmer.conditions import CLEAN, Condition, corrupt, incomplete, missing_modes
 from robustmer.corpora import load
+from robustmer.evaluate import evaluate
 from robustmer.nn.attention import TransformerEncoder
 from robustmer.nn.autoencoder import CascadeAutoencoder
 from robustmer.nn.encoders import Encoders
@@ -179,21 +180,7 @@ TARGETS = {"MCTN": ("translate", "cycle"), "MMIN": ("imagine",), "IFMMIN": ("ima
 @pytest.mark.parametrize("shape", laws.SHAPES)
 def test_what_a_system_should_reach_is_clean_and_what_it_reads_is_not(name, shape):
     """In training, other clean rows behind the same seen ones change the terms that have a target, and no other."""
-    dims, longest = laws.SHAPES[shape]
-    made, batch = laws.off_its_beginning(laws.make(SMALL[name], dims)).train(), laws.small_batch(dims, longest)
-    conditions = [Condition(noise={m: NoiseScheduler(snr_db=-10) for m in dims}), *missing(tuple(dims))]
-    seen = corrupt(batch, conditions, stream("targets"))
-    stage = list(made.stages())[-1]
-    other = batch.replace(x={m: 2 * x for m, x in batch.x.items()})
-    terms = []
-    for clean in (batch, other):
-        terms.append({})
-        for objective in stage.objectives.values():
-            fresh = seen.replace(x=dict(seen.x))  # as in training: what was drawn for a batch is not drawn again
-            with seeded("targets"):
-                terms[-1] |= objective.loss(with_targets(made, stage, clean), fresh)
-    changed = {term for term in terms[0] if not torch.equal(terms[0][term], terms[1][term])}
-    assert changed == set(TARGETS.get(name, ()))
+    assert laws.terms_that_read_clean(SMALL[name], *laws.SHAPES[shape]) == set(TARGETS.get(name, ()))
 
 
 def test_the_cascade_adds_up_and_is_guided():
@@ -314,6 +301,22 @@ def test_an_absent_modalitys_token_is_attended_by_none():
     with torch.no_grad():
         system.which[1] += 10.0
     assert torch.equal(before, system(seen)) and not torch.equal(system(batch), before)
+
+
+def test_rows_of_other_modalities_or_widths_than_the_systems_are_named():
+    batch, system = laws.small_batch({"audio": 2, "text": 3}, 2), laws.make(MEN, {"audio": 2, "text": 4})
+    with pytest.raises(ValueError, match="'text': 3}, but MEN was made for {'audio': 2, 'text': 4}"):
+        next(fit(system, batch, batch, CLEAN))
+    with pytest.raises(ValueError, match="'text': 3}, but MEN"):
+        evaluate(laws.make(MEN, {"text": 3}), batch, [CLEAN])
+
+
+def test_what_is_not_finite_is_not_scored():
+    batch = laws.small_batch({"audio": 2}, 1)
+    x = batch.x["audio"].clone()
+    x[3] = torch.nan
+    with pytest.raises(Diverged, match="nothing finite of utterance 'laws/3' of laws"):
+        evaluate(laws.make(MEN, {"audio": 2}), batch.replace(x={"audio": x}), [CLEAN])
 
 
 def test_labels_that_the_system_has_no_output_for_are_named():

@@ -111,13 +111,14 @@ class Batch:
 
 
 def collate(
-    sequences: Mapping[str, Sequence[np.ndarray]],
+    sequences: Mapping[str, Sequence[np.ndarray | None]],
     label: Sequence[int] | Sequence[float] | np.ndarray,
     speaker: Sequence[str] | np.ndarray | None = None,
     id: Sequence[str] | np.ndarray | None = None,
     name: str = "batch",
 ) -> Batch:
-    """Pad ragged sequences into a Batch: one array (T, D), or one vector (D,), for each utterance and modality.
+    """Pad ragged sequences into a Batch: one array (T, D), or one vector (D,), for each utterance and modality, or None
+    where the utterance does not have the modality.
 
     Whole labels are numbers of classes; floats are what a regression predicts. Raises ValueError where an utterance is
     empty, not finite, of another width than the first, has no label, or where the modalities and labels do not count
@@ -153,25 +154,29 @@ def collate(
     for m in MODALITIES:
         if m not in sequences:
             continue
-        items = [np.atleast_2d(item) for item in sequences[m]]
-        length = torch.tensor([len(item) for item in items])
-        x[m] = torch.zeros(rows, int(length.max()), items[0].shape[1])
-        for row, item in enumerate(items):
+        items = {row: np.atleast_2d(item) for row, item in enumerate(sequences[m]) if item is not None}
+        length = torch.tensor([len(items[row]) if row in items else 0 for row in range(rows)])
+        x[m] = torch.zeros(rows, int(length.max()), next(iter(items.values())).shape[1])
+        for row, item in items.items():
             x[m][row, : len(item)] = torch.as_tensor(item, dtype=torch.float32)
         real[m] = torch.arange(x[m].shape[1]) < length[:, None]
-        present[m] = torch.ones(rows, dtype=torch.bool)
+        present[m] = length > 0
     label = label.astype(np.float32 if label.dtype.kind == "f" else np.int64)
     return Batch(x, real, present, torch.as_tensor(label), speaker, id, name=name)
 
 
-def find_problems(sequences: Mapping[str, Sequence[np.ndarray]], id: Sequence[str] | np.ndarray):
+def find_problems(sequences: Mapping[str, Sequence[np.ndarray | None]], id: Sequence[str] | np.ndarray):
     """Yield one sentence for everything that makes these features unusable."""
     for m, items in sequences.items():
         if len(items) != len(id):
             yield f"{len(items)} utterances of {m}, but {len(id)} ids: give one array for every utterance"
             continue
-        width = np.atleast_2d(items[0]).shape[1]
-        for item, utterance in zip(items, id, strict=True):
+        there = [(item, utterance) for item, utterance in zip(items, id, strict=True) if item is not None]
+        if not there:
+            yield f"{m} is absent from every utterance; leave the modality out"
+            continue
+        width = np.atleast_2d(there[0][0]).shape[1]
+        for item, utterance in there:
             item, utterance = np.atleast_2d(item), str(utterance)
             if item.dtype.kind not in "fiub":
                 yield f"{m} of utterance {utterance!r} holds {item.dtype} values; give numbers"
@@ -181,7 +186,7 @@ def find_problems(sequences: Mapping[str, Sequence[np.ndarray]], id: Sequence[st
             if item.ndim != 2:
                 yield f"{m} of utterance {utterance!r} has shape {item.shape}; give (frames, features)"
             elif item.size == 0:
-                yield f"{m} of utterance {utterance!r} is empty; leave the utterance out or give at least one frame"
+                yield f"{m} of utterance {utterance!r} is empty; give a frame or more, or None if it has none"
             elif item.shape[1] != width:
                 yield f"{m} of utterance {utterance!r} is {item.shape[1]} wide, but the first utterance is {width}"
             elif not np.isfinite(item).all():

@@ -22,8 +22,8 @@ def parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run a notebook, one recipe or all recipes of a paper", description="""
         WHAT is a notebook (notebooks/nmer/01_noise_scheduler.ipynb), the key of a recipe (ten hex digits, as
-        tables and results print it) or a paper (nmer). A paper computes what results/measured lacks; a key computes
-        that recipe again and prints its rows.""")
+        tables and results print it) or a paper (nmer, cdtp). A paper computes what results/measured lacks; a key
+        computes that recipe again and prints its rows.""")
     run.add_argument("what", metavar="WHAT")
     run.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
                      help="notebook: set a parameter; may be repeated; lists as YAML, e.g. -p corpora '[synthetic]'")
@@ -79,6 +79,8 @@ def do_run(args: argparse.Namespace) -> int:
             raise ValueError(f"-p {twice[0]} is given more than once")
         from robustmer import book
 
+        if args.output and not Path(args.output).absolute().parent.is_dir():
+            raise FileNotFoundError(f"-o {args.output}: there is no folder {Path(args.output).absolute().parent}")
         return book.run(what, dict(args.parameter), args.output)
     if re.fullmatch(r"[0-9a-f]{10}", what):
         refuse(args, "a recipe", "parameter", "output", "profile", "corpus", "jobs", "engine",
@@ -107,8 +109,9 @@ def do_run(args: argparse.Namespace) -> int:
     recipes = PAPERS[what].recipes(profile, args.corpus or here(PAPERS[what].PROFILES[profile].seeds))
     if args.engine and args.jobs:
         raise ValueError("--jobs does not apply to --engine: a cluster runs as many trainings as it has workers")
-    rows = cross_validate(recipes, what, profile, jobs=positive(args.jobs or 1), device=args.device or "cpu",
-                          progress=True, own=True, engine=args.engine or "local")
+    jobs = 1 if args.jobs is None else positive(args.jobs)
+    rows = cross_validate(recipes, what, profile, jobs=jobs, device=args.device or "cpu", progress=True, own=True,
+                          engine=args.engine or "local")
     from robustmer.results import ledger
 
     print(f"{what}, profile {profile}: {len(recipes)} recipes, {len(rows)} rows in {ledger(what, profile)}")

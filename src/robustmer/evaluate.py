@@ -15,20 +15,26 @@ from robustmer.noise import stream
 from robustmer.recipe import Recipe
 from robustmer.results import Row
 from robustmer.systems import System
-from robustmer.train import check_labels
+from robustmer.train import Diverged, check_fit
 
 
 def evaluate(system: System, test: Batch, conditions: Sequence[Condition]) -> list[Row]:
     """WA, UA and F1 under each condition; of a regression the metrics of `metrics.REGRESSION`. The fold is corrupted
     once and whole, from a stream that is named after the fold and the condition and not after the system: every system
-    meets the same noise, at any batch size."""
-    check_labels(system, test)
+    meets the same noise, at any batch size. Raises Diverged where what the system says is not finite, and ValueError
+    for rows that it was not made for."""
+    check_fit(system, test)
     rows, recorded = [], test.to("cpu")
     for condition in conditions:
         noise = stream(test.name, condition)  # drawn on the CPU, so that the device does not change the noise
         seen = corrupt(recorded, condition, noise).to(test.device)
         seen = seen.replace(label=torch.full_like(seen.label, -1))  # a system that reads the answer is not to have it
-        found = scores(system.predict(seen), test.label)
+        logits = system.predict(seen)
+        if not torch.isfinite(logits).all():
+            row = int((~torch.isfinite(logits)).any(1).nonzero()[0])
+            raise Diverged(f"{type(system).__name__} says nothing finite of utterance {str(test.id[row])!r} of "
+                           f"{test.name}; look at its features and at the system's weights")
+        found = scores(logits, test.label)
         found = {metric: round(value, 6) for metric, value in found.items()}
         rows += rows_of(type(system).__name__, test, condition, found)
     return rows

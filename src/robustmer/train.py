@@ -78,12 +78,12 @@ def fit(
     and of a stage with an `error` that alone is computed, as valid_loss, of which the least is best too.
     `seed` names all random streams. With `bucket` rows of similar length share a batch. Where the device has no memory
     for a batch it is computed in `parts` (a column of the record) and its gradients are added up. Raises Diverged when
-    a loss is not finite, ValueError without any condition or for a label that the system has no output for.
+    a loss is not finite, ValueError without any condition or for rows that the system was not made for.
     """
     conditions = (condition,) if isinstance(condition, Condition) else tuple(condition)
     if not conditions:
         raise ValueError("no training condition was given; incomplete() is empty for one modality: use everything()")
-    check_labels(system, train, valid)
+    check_fit(system, train, valid)
     system.train()
     for stage in system.stages():
         yield from fit_stage(system, stage, train, valid, (CLEAN,) if stage.clean else conditions, budget, seed, bucket)
@@ -189,9 +189,14 @@ def accumulate(objective: Objective, clean: Batch, seen: Batch, parts: int) -> d
     return sums
 
 
-def check_labels(system: System, *parts: Batch) -> None:
-    classes = system.settings.get("classes")
+def check_fit(system: System, *parts: Batch) -> None:
+    """Whether the system was made for such rows. Raises ValueError for other modalities, widths or labels."""
+    dims, classes = system.settings.get("dims"), system.settings.get("classes")
     for part in parts:
+        if dims is not None and dict(dims) != part.dims:
+            raise ValueError(f"{part.name} has the modalities and widths {part.dims}, but {type(system).__name__} was "
+                             f"made for {dict(dims)}; make it with the corpus's own dims (what is missing stays in a "
+                             "batch and is marked as not present)")
         if classes is not None and part.regression != (not classes):
             made, held = (f"{len(classes)} classes" if classes else "a regression"), part.label.dtype
             raise ValueError(f"{part.name} has {str(held).removeprefix('torch.')} labels, but {type(system).__name__} "

@@ -86,10 +86,14 @@ def folds_of(p: Profile, corpus: str) -> tuple[int, ...]:
 
 
 def units(p: Profile, spelling: Spelling, corpora: Sequence[str] | None, first_seed: int = 0) -> Iterator[Unit]:
-    """Seed by seed, and in each fold by fold. Raises LookupError for a corpus that the profile has no recipes for."""
+    """Seed by seed, and in each fold by fold. Raises LookupError for a corpus that the profile has no recipes for, and
+    ValueError for a negative seed."""
+    if first_seed < 0:
+        raise ValueError(f"seed {first_seed} was asked for; seeds are 0, 1, 2, ...")
     for corpus in corpora or p.seeds:
         if corpus not in p.seeds:
-            raise LookupError(f"no recipes for the corpus {corpus!r}; there are some for {', '.join(p.seeds)}")
+            raise LookupError(f"this profile has no recipes for the corpus {corpus!r}; it has some for "
+                              f"{', '.join(p.seeds)}, and another profile may have more")
         for seed in range(first_seed, first_seed + p.seeds[corpus]):
             for fold in folds_of(p, corpus):
                 yield Unit(p, spelling, corpus, fold, seed)

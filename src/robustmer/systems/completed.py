@@ -29,6 +29,8 @@ class Completed(System):
 
     A system of your own comes behind a completion by a class of a few lines:
 
+        from robustmer.nn.completion import Completion
+
         class MineCompleted(Completed):
             def __init__(self, dims, classes, frames=1):
                 super().__init__(Mine(dims, classes), Completion(dims, frames))

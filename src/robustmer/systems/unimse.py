@@ -193,6 +193,8 @@ def read_t5(folder: str | None, config: Mapping[str, object] | None) -> nn.Modul
         raise MissingExtra("UniMSE needs the extra `t5`: pip install -e '.[t5]'") from error
     if folder is not None:
         return pretrained(Path(folder))
+    if not isinstance(config, Mapping):
+        raise ValueError(f"config is {config!r}; give a dictionary of some of {', '.join(FIELDS)}")
     unknown = sorted(set(config) - set(FIELDS))
     if unknown:
         raise ValueError(f"config has {', '.join(unknown)}; an encoder of T5 has {', '.join(FIELDS)}")
