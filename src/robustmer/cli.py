@@ -79,8 +79,6 @@ def do_run(args: argparse.Namespace) -> int:
             raise ValueError(f"-p {twice[0]} is given more than once")
         from robustmer import book
 
-        if args.output and not Path(args.output).absolute().parent.is_dir():
-            raise FileNotFoundError(f"-o {args.output}: there is no folder {Path(args.output).absolute().parent}")
         return book.run(what, dict(args.parameter), args.output)
     if re.fullmatch(r"[0-9a-f]{10}", what):
         refuse(args, "a recipe", "parameter", "output", "profile", "corpus", "jobs", "engine",

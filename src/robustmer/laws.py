@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from robustmer.batch import Batch, collate
-from robustmer.conditions import CLEAN, Condition, corrupt, missing
+from robustmer.conditions import CLEAN, Condition, corrupt
 from robustmer.evaluate import evaluate
 from robustmer.metrics import REGRESSION
 from robustmer.noise import NoiseScheduler, stream
@@ -75,6 +75,11 @@ def a_prediction_does_not_see_the_answer(system, dims, longest):
     assert torch.equal(made(batch), made(other)), "the logits depend on the label or the speaker"
 
 
+def without_one(dims):
+    """Each modality that may be absent beside others, and the condition in which it is; none of a single modality."""
+    return [(m, Condition(seen=tuple(other for other in dims if other != m))) for m in dims if len(dims) > 1]
+
+
 def off_its_beginning(system):
     """Weights that begin at zero pass nothing on."""
     with torch.no_grad(), seeded("off its beginning"):
@@ -86,8 +91,8 @@ def off_its_beginning(system):
 def an_absent_modality_changes_nothing(system, dims, longest):
     """Whatever stands where a modality is absent, the logits are the same to the last bit."""
     made, batch = make(system, dims).eval(), small_batch(dims, longest)
-    for absent in dims:
-        seen = corrupt(batch, Condition(seen=tuple(m for m in dims if m != absent)), stream("law"))
+    for absent, condition in without_one(dims):
+        seen = corrupt(batch, condition, stream("law"))
         other = seen.replace(x=seen.x | {absent: torch.randn_like(seen.x[absent]) * seen.real[absent][..., None]})
         assert torch.equal(made(seen), made(other)), f"an absent {absent} is read"
 
@@ -96,9 +101,9 @@ def an_absent_modality_changes_no_loss(system, dims, longest):
     """In training, too: whatever stands where a modality is absent, every term is the same to the last bit, also in
     rows beside whole ones. A gradient would not tell, as what is drawn or looked up passes none."""
     made, batch = off_its_beginning(make(system, dims).train()), small_batch(dims, longest)
-    for absent in dims:
+    for absent, condition in without_one(dims):
         half = torch.arange(len(batch)) % 2 == 0
-        without = corrupt(batch, Condition(seen=tuple(m for m in dims if m != absent)), stream("law"))
+        without = corrupt(batch, condition, stream("law"))
         seen = batch.replace(present=batch.present | {absent: without.present[absent] | ~half})
         other = seen.replace(x=seen.x | {absent: torch.where(half[:, None, None], 3 * seen.x[absent], seen.x[absent])})
         for stage in made.stages():
@@ -118,8 +123,8 @@ def an_absent_modality_teaches_nothing(system, dims, longest):
     """With a modality absent from every row, no gradient reaches its features, and what is left still teaches: not
     every objective (one of two modalities may be the one that an objective needs), but some objective."""
     made, batch = off_its_beginning(make(system, dims).train()), small_batch(dims, longest)
-    for absent in dims:
-        seen, others_teach = corrupt(batch, Condition(seen=tuple(m for m in dims if m != absent)), stream("law")), False
+    for absent, condition in without_one(dims):
+        seen, others_teach = corrupt(batch, condition, stream("law")), False
         for stage in made.stages():
             for objective in stage.objectives.values():
                 x = {m: t.clone().requires_grad_() for m, t in seen.x.items()}
@@ -219,7 +224,7 @@ def terms_that_read_clean(system: type[System], dims: dict[str, int], longest: i
     """The terms of the last stage's losses that change with other clean rows behind the same seen ones: those that
     have a clean target. The term of the task among them is a leak."""
     made, batch = off_its_beginning(make(system, dims)).train(), small_batch(dims, longest)
-    conditions = [Condition(noise={m: NoiseScheduler(snr_db=-10) for m in dims}), *missing(tuple(dims))]
+    conditions = [Condition(noise={m: NoiseScheduler(snr_db=-10) for m in dims}), *(c for _, c in without_one(dims))]
     seen = corrupt(batch, conditions, stream("targets"))
     stage = list(made.stages())[-1]
     terms = []
