@@ -61,10 +61,11 @@ def side_by_side(systems, slug: str, title: str) -> None:
         display(Markdown(f"**{block.title}**"))
         tabs({
             metric: table_markdown(
-                tables.table_1(block.rows, metric, systems), f"tbl-cdtp-{slug}-{block.slug}-{metric.lower()}",
+                tables.table_1(block.rows, metric, systems),
+                f"tbl-cdtp-{slug}-{block.slug}-{metric.lower().replace(' ', '-')}",
                 f"{title}, {block.dataset}, {metric}, by what is available",
                 f"Mean ± half the 95% interval. {note} {block.source}")
-            for metric in tables.METRICS
+            for metric in tables.metrics(block.dataset)
         })
 
 
