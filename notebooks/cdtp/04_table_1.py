@@ -107,7 +107,7 @@ for block in shown:
     named = lost[~lost["system"].isin(tables.BASELINES)]
     if named.empty:
         continue
-    cell = [plus_minus(m, h, sign=True) for m, h in zip(-lost["lost"], lost["high"] - 2 * lost["lost"], strict=True)]
+    cell = [plus_minus(m, m + h, sign=True) for m, h in zip(0 - lost["lost"], lost["half"], strict=True)]
     table(pd.DataFrame({"system": lost["system"], "whole": lost["whole"], "mean over the cases": lost["avg"],
                         "difference": cell}),
           f"tbl-cdtp-lost-{block.slug}", f"{block.dataset}: ACC with everything available, and in the cases",

@@ -89,9 +89,12 @@ display(Markdown(
 # The same picture of our runs, with 95% intervals where there are three repetitions, and logistic regression as a line.
 
 # %% mystnb={"figure": {"name": "fig-cdtp-3-ours", "caption": "Averages over the cases, ours, with 95% intervals. Dashed: logistic regression trained in the same cases; dotted: the majority class."}} tags=["hide-input"]
-figure, axes = plt.subplots(1, len(shown), figsize=(3.4 * len(shown) + 1, 3.4), layout="constrained", squeeze=False)
+figure, axes = plt.subplots(-(-len(shown) // 2), 2, figsize=(9, 0.5 + 3.2 * -(-len(shown) // 2)),
+                            layout="constrained", squeeze=False)
+for axis in axes.flat[len(shown):]:
+    axis.set_axis_off()
 spans = []
-for axis, block in zip(axes[0], shown, strict=True):
+for i, (axis, block) in enumerate(zip(axes.flat, shown, strict=False)):
     means = tables.summary(block.rows, "ACC")
     means = means[means["condition"] == tables.AVERAGE].set_index("system")
     part = means.reindex(list(drawn))
@@ -101,7 +104,7 @@ for axis, block in zip(axes[0], shown, strict=True):
         if baseline in means.index:
             axis.axvline(means.loc[baseline, "mean"], ls=style, color="black", lw=1, label=baseline)
     axis.set(title=block.title.replace(", ", ",\n"), yticks=range(len(drawn)), xlabel="ACC",
-             yticklabels=drawn if axis is axes[0, 0] else [])
+             yticklabels=[] if i % 2 else drawn)
     axis.invert_yaxis()
     best = part["mean"].idxmax() if part["mean"].notna().any() else "–"
     spans.append({"corpus": block.title, "best": best, "its ACC": part["mean"].max(),

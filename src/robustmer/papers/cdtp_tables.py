@@ -76,14 +76,15 @@ def of_metric(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def table_1(rows: pd.DataFrame, metric: str, systems: Sequence[str] = SYSTEMS) -> pd.DataFrame:
-    """Systems by what is available, printed and ours. The paper's average is over six cases, so it stands beside ours
+    """Systems by what is available, printed and ours, the average first: of six cases a page shows the last ones only
+    when they are scrolled to. The paper's average is over six cases, so it stands beside ours
     of six only; what it prints as a dash is one here."""
     (dataset,) = rows["dataset"].unique()
     ours = of_metric(rows[rows["system"].isin(systems)], metric)
     ours = cells(ours, ["system", "condition"], below="" if metric in LESS_IS_BETTER else BAR)
     paper = printed_table(metric)
     paper = printed(paper[(paper["dataset"] == COUNTERPART[dataset]) & paper["value"].notna()])
-    columns = [*cases(dataset), AVERAGE]
+    columns = [AVERAGE, *cases(dataset)]
     if set(cases(dataset)) != set(paper["condition"]) - {AVERAGE}:
         paper = paper[paper["condition"] != AVERAGE]
     sources = {"paper": paper, "ours": ours} if set(systems) & set(paper["system"]) else {"ours": ours}
@@ -138,7 +139,7 @@ def losers(rows: pd.DataFrame, metric: str, systems: Sequence[str] = NETWORKS) -
 
 def costs(rows: pd.DataFrame, metric: str = "ACC") -> pd.DataFrame:
     """What the cases cost each system that was tested whole, too: `whole`, `avg` over the cases, and their paired
-    difference `lost` (mean, low, high), the least first. LB has a network for each case and none for whole rows."""
+    difference `lost` with `half` its interval. LB has a network for each case and none for whole rows."""
     means = of_metric(rows, metric)
     lines = []
     for system, part in means.groupby("system", sort=False):
@@ -146,7 +147,7 @@ def costs(rows: pd.DataFrame, metric: str = "ACC") -> pd.DataFrame:
             lost = paired(part.assign(system=part["condition"]), str(CLEAN), AVERAGE)
             whole = summarise(part[part["condition"] == str(CLEAN)], ["system"])["mean"].iloc[0]
             lines.append({"system": system, "whole": whole, "avg": whole - lost["mean"], "lost": lost["mean"],
-                          "high": lost["high"]})
+                          "half": lost["high"] - lost["mean"]})
     order = [s for s in SYSTEMS if s in {line["system"] for line in lines}]
     return pd.DataFrame(lines).set_index("system").loc[order].reset_index() if lines else pd.DataFrame()
 
