@@ -311,6 +311,15 @@ def test_rows_of_other_modalities_or_widths_than_the_systems_are_named():
         evaluate(laws.make(MEN, {"text": 3}), batch, [CLEAN])
 
 
+@pytest.mark.parametrize("dims", [{}, {"eeg": 5}, {"audio": 0}])
+def test_a_system_is_made_for_modalities_that_there_are(dims):
+    for system in (MEN, LogReg, SMALL["CDTP"]):
+        with pytest.raises(ValueError, match="was asked for the dims .*one or more of audio, visual, text"):
+            system(dims, laws.CLASSES)
+    with pytest.raises(ValueError, match="the classes 'abc'; give their names one by one"):
+        MEN({"audio": 2}, "abc")
+
+
 def test_what_is_not_finite_is_not_scored():
     batch = laws.small_batch({"audio": 2}, 1)
     x = batch.x["audio"].clone()

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +20,7 @@ from jaxtyping import Float
 from safetensors import torch as safetensors
 from torch import Tensor, nn
 
-from robustmer.batch import Batch
+from robustmer.batch import MODALITIES, Batch
 
 Work = TypeVar("Work")
 
@@ -85,6 +85,7 @@ class System(nn.Module):
         def recording(self, *args, **options):
             bound = inspect.signature(make).bind(self, *args, **options)
             bound.apply_defaults()
+            check_shape(cls, **{name: bound.arguments[name] for name in ("dims", "classes") if name in bound.arguments})
             make(self, *args, **options)
             if type(self) is cls:
                 self.settings = {name: value for name, value in bound.arguments.items() if name != "self"}
@@ -120,6 +121,17 @@ class System(nn.Module):
         about = {"system": type(self).__name__, "settings": settings, "sha256": UNKNOWN}
         data = safetensors.save({name: t.contiguous() for name, t in self.state_dict().items()}, about)
         replace_whole(Path(path), data.replace(NAMED % UNKNOWN.encode(), NAMED % digest_of(data).encode(), 1))
+
+
+def check_shape(system: type, dims: Mapping[str, int] | None = None, classes: Sequence[str] = ()) -> None:
+    """Raises ValueError for modalities, widths and classes of which no system can be made."""
+    wrong = dims is not None and (not dims or set(dims) - set(MODALITIES) or min(dims.values()) < 1)
+    if wrong:
+        raise ValueError(f"{system.__name__} was asked for the dims {dict(dims)}; give the width, 1 or more, of one or "
+                         f"more of {', '.join(MODALITIES)}")
+    if isinstance(classes, str):
+        raise ValueError(f"{system.__name__} was asked for the classes {classes!r}; give their names one by one, "
+                         "('sad', 'happy'), or none for a regression")
 
 
 UNKNOWN = 64 * "0"
