@@ -155,7 +155,7 @@ def collate(
         if m not in sequences:
             continue
         items = {row: np.atleast_2d(item) for row, item in enumerate(sequences[m]) if item is not None}
-        length = torch.tensor([len(items[row]) if row in items else 0 for row in range(rows)])
+        length = torch.tensor([len(items.get(row, ())) for row in range(rows)])
         x[m] = torch.zeros(rows, int(length.max()), next(iter(items.values())).shape[1])
         for row, item in items.items():
             x[m][row, : len(item)] = torch.as_tensor(item, dtype=torch.float32)

@@ -20,9 +20,5 @@ ABOUT = dataclasses.replace(WITH_CLASSES, title=f"{WITH_CLASSES.title}, with sen
 
 
 def load(folder: Path | str | None = None, repair: bool = False, standardise: bool = True) -> Corpus:
-    """Read the corpus: audio, visual and text as sequences of up to T frames, label the sentiment, float32 in [-3, 3].
-
-    `repair` sets values that are not finite to 0. Raises CorpusNotFound where there is no pickle and CorpusError where
-    it cannot be used.
-    """
+    """Read the corpus, as `mosei_sentiment.load` does."""
     return multibench.load(NAME, ABOUT, folder=folder, neutral=None, repair=repair, standardise=standardise)

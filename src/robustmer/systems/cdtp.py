@@ -11,6 +11,7 @@ from robustmer.batch import Batch
 from robustmer.nn.completion import Completion
 from robustmer.nn.prompts import PromptedMulT, StandIn
 from robustmer.nn.task import outputs, task_loss
+from robustmer.systems.completed import completing
 from robustmer.systems.system import Objective, Stage, System
 
 
@@ -77,14 +78,9 @@ class CDTP(System):
         return generated if drawn else None
 
     def stages(self) -> Iterator[Stage]:
-        if self.completion.start != "mean":
-            complete = Objective(self.diffusion_loss, self.completion.parameters(), lr=self.lr_diffusion)
-            yield Stage("complete", {"all": complete}, error=self.completion.error, clean=True, select=False)
+        yield from completing(self.completion, self.lr_diffusion)
         own = [p for part, p in self.named_parameters() if not part.startswith("completion.")]
         yield Stage("classify", {"all": Objective(self.loss, own, lr=self.lr, weight_decay=0.0)})
-
-    def diffusion_loss(self, clean: Batch, seen: Batch) -> dict[str, Tensor]:
-        return self.completion.loss(clean)
 
     def loss(self, clean: Batch, seen: Batch) -> dict[str, Tensor]:
         return {"cls": task_loss(self(seen), seen.label)}

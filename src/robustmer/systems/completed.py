@@ -44,16 +44,19 @@ class Completed(System):
         return self.system(self.completion.fill(seen))
 
     def stages(self) -> Iterator[Stage]:
-        completing = Objective(self.completion_loss, self.completion.parameters(), lr=self.lr)
-        yield Stage("complete", {"all": completing}, error=self.completion.error, clean=True, select=False)
+        yield from completing(self.completion, self.lr)
         fill = last_remembered(self.completion.fill)  # all objectives of a step see one and the same batch
         for stage in self.system.stages():
             objectives = {name: replace(o, loss=behind(fill, o.loss)) for name, o in stage.objectives.items()}
             logits = stage.logits or self.system
             yield replace(stage, objectives=objectives, logits=lambda seen, of=logits: of(self.completion.fill(seen)))
 
-    def completion_loss(self, clean: Batch, seen: Batch) -> Mapping[str, Tensor]:
-        return self.completion.loss(clean)
+
+def completing(completion: Completion, lr: float) -> Iterator[Stage]:
+    """The stage in which a completion learns from clean rows; there is none where the mean stands in."""
+    if completion.start != "mean":
+        objective = Objective(lambda clean, seen: completion.loss(clean), completion.parameters(), lr=lr)
+        yield Stage("complete", {"all": objective}, error=completion.error, clean=True, select=False)
 
 
 def behind(fill: Callable[[Batch], Batch], loss: Loss) -> Loss:
