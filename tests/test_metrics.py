@@ -11,7 +11,8 @@ from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error, recal
 from sklearn.metrics.pairwise import paired_distances
 
 from robustmer.metrics import (
-    METRICS, REGRESSION, average_distance, calibration, ece, ece_floor, overconfidence, scores, temperature, ua, wa,
+    METRICS, REGRESSION, average_distance, calibration, ece, ece_floor, overconfidence, scores, temperature, ua,
+    ua_difference, wa,
 )  # fmt: skip
 from robustmer.noise import NoiseScheduler, stream
 
@@ -32,6 +33,32 @@ def test_a_class_that_is_only_guessed_counts_in_f1_and_not_in_ua():
     label, guess = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 2, 1, 1])
     assert METRICS["UA"](label, guess) == pytest.approx(0.75)
     assert METRICS["F1"](label, guess) == pytest.approx(f1_score(label, guess, average="macro", zero_division=0))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_difference_of_uas_and_its_error_are_those_of_drawing_speakers_again(seed):
+    """Resample whole speakers, with rows that resemble their speaker's, and take the spread of the difference."""
+    random = np.random.default_rng(seed)
+    speakers, classes = 40, 2 + seed % 2
+    speaker = np.repeat(np.arange(speakers), random.integers(15, 35, speakers))
+    label = torch.tensor(random.integers(0, classes, len(speaker)) * random.integers(0, 2, len(speaker)))
+    habit = random.normal(0, 0.25, speakers)[speaker]
+    before, after = (np.where(random.random(len(label)) < 0.6 + shift, label, (label + 1) % classes)
+                     for shift in (habit, -0.1 - habit))  # fmt: skip
+    before, after = torch.tensor(before), torch.tensor(after)
+    difference = (before == label).double() - (after == label).double()
+    value, error = ua_difference(label, difference, speaker)
+    assert value == pytest.approx(ua(label, before) - ua(label, after))
+    rows_of = [np.flatnonzero(speaker == s) for s in range(speakers)]
+    again = []
+    for _ in range(1000):
+        rows = np.concatenate([rows_of[s] for s in random.integers(0, speakers, speakers)])
+        again.append(ua(label[rows], before[rows]) - ua(label[rows], after[rows]))
+    assert error == pytest.approx(np.std(again), rel=0.15)
+    alone = ua_difference(label, difference, np.arange(len(label)))[1]
+    assert alone < 0.75 * error, "rows of one speaker are no independent rows"
+    with pytest.raises(ValueError, match="one group"):
+        ua_difference(label, difference, np.zeros(len(label)))
 
 
 @pytest.mark.parametrize("seed", range(6))

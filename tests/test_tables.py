@@ -11,7 +11,7 @@ from robustmer import results
 from robustmer.papers import nmer, nmer_claims
 from robustmer.papers import nmer_tables as tables
 from robustmer.results import claims, published
-from robustmer.statistics import cells, holm, paired, ranks, summarise, tabulate
+from robustmer.statistics import cells, holm, over_speakers, paired, ranks, summarise, tabulate
 
 
 def rows_of(values: dict[str, list[float]], **about) -> pd.DataFrame:
@@ -49,6 +49,19 @@ def test_over_seeds_of_one_split_p_is_the_paired_t_test():
     x, y = np.random.default_rng(2).normal(size=(2, 5))
     rows = pd.concat([rows_of({"x": [x[i]], "y": [y[i]]}, seed=i, dataset="CMU-MOSI") for i in range(5)])
     assert paired(rows, "x", "y")["p"] == pytest.approx(stats.ttest_rel(x, y).pvalue)
+
+
+def test_seeds_that_agree_do_not_narrow_an_interval_over_speakers():
+    """All of one split's seeds meet the same speakers: their number only removes what differs between seeds."""
+    about = {"dataset": "CMU-MOSI", "note": "20 draws of noise, 31 speakers"}
+    same = pd.concat([rows_of({"x": [0.02]}, seed=i, std="0.01", **about) for i in range(5)])
+    (found,) = over_speakers(same, ["system"]).to_dict("records")
+    assert found["high"] - found["mean"] == pytest.approx(stats.t.ppf(0.975, 30) * 0.01)
+    assert found["p"] == pytest.approx(2 * stats.t.sf(2, 30)) and found["repetitions"] == 5
+    other = same.assign(value=[0.0, 0.01, 0.02, 0.03, 0.04])
+    (wider,) = over_speakers(other, ["system"]).to_dict("records")
+    assert wider["mean"] == pytest.approx(0.02)
+    assert (wider["high"] - 0.02) / stats.t.ppf(0.975, 30) == pytest.approx(math.sqrt(1e-4 + 2.5e-4 / 5))
 
 
 def test_repetitions_that_are_equal_give_no_interval():

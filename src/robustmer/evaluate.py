@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from robustmer.batch import LETTERS, Batch
-from robustmer.conditions import Condition, corrupt
+from robustmer.conditions import CLEAN, Condition, corrupt
 from robustmer.corpora import CORPORA
-from robustmer.metrics import METRICS, REGRESSION, UNITS, scores
+from robustmer.metrics import METRICS, REGRESSION, UNITS, scores, ua_difference
 from robustmer.noise import stream
 from robustmer.recipe import Recipe
 from robustmer.results import Row
@@ -26,17 +29,47 @@ def evaluate(system: System, test: Batch, conditions: Sequence[Condition]) -> li
     check_fit(system, test)
     rows, recorded = [], test.to("cpu")
     for condition in conditions:
-        noise = stream(test.name, condition)  # drawn on the CPU, so that the device does not change the noise
-        seen = corrupt(recorded, condition, noise).to(test.device)
-        seen = seen.replace(label=torch.full_like(seen.label, -1))  # a system that reads the answer is not to have it
-        logits = system.predict(seen)
-        if not torch.isfinite(logits).all():
-            row = int((~torch.isfinite(logits)).any(1).nonzero()[0])
-            raise Diverged(f"{type(system).__name__} says nothing finite of utterance {str(test.id[row])!r} of "
-                           f"{test.name}; look at its features and at the system's weights")
-        found = scores(logits, test.label)
+        found = scores(answers(system, recorded, condition, test.device), test.label)
         found = {metric: round(value, 6) for metric, value in found.items()}
         rows += rows_of(type(system).__name__, test, condition, found)
+    return rows
+
+
+def answers(
+    system: System, recorded: Batch, condition: Condition, device: str | torch.device, draw: int = 0
+) -> Float[Tensor, "row output"]:
+    """What a system says of a fold under a condition. Noise is drawn on the CPU, so that the device does not change it;
+    draw 0 is that of the tables, the others are independent of it."""
+    noise = stream(recorded.name, condition, *([f"draw {draw}"] if draw else []))
+    seen = corrupt(recorded, condition, noise).to(device)
+    seen = seen.replace(label=torch.full_like(seen.label, -1))  # a system that reads the answer is not to have it
+    logits = system.predict(seen)
+    if not torch.isfinite(logits).all():
+        row = int((~torch.isfinite(logits)).any(1).nonzero()[0])
+        raise Diverged(f"{type(system).__name__} says nothing finite of utterance {str(recorded.id[row])!r} of "
+                       f"{recorded.name}; look at its features and at the system's weights")
+    return logits
+
+
+def ua_lost(system: System, test: Batch, conditions: Sequence[Condition], draws: int = 20) -> list[Row]:
+    """UA on clean data minus UA under each condition: the metric `UA lost`, a mean over so many draws of the noise.
+
+    `std` is its standard error over the speakers of the test part (`metrics.ua_difference`). `evaluate` cannot know it:
+    folds and seeds meet the same test rows under the same draw. Raises as `evaluate` does, and ValueError for a
+    regression."""
+    check_fit(system, test)
+    if test.regression:
+        raise ValueError(f"{test.name} has numbers as labels; UA is of classes")
+    recorded = test.to("cpu")
+    right = lambda condition, draw=0: (  # noqa: E731
+        answers(system, recorded, condition, test.device, draw).argmax(1).cpu() == recorded.label).double()  # fmt: skip
+    clean, rows = right(CLEAN), []
+    about = f"{draws} draws of noise, {len(set(test.speaker))} speakers"
+    for condition in conditions:
+        noisy = torch.stack([right(condition, draw) for draw in range(draws)]).mean(0)
+        value, std = ua_difference(recorded.label, clean - noisy, test.speaker)
+        found = rows_of(type(system).__name__, test, condition, {"UA lost": round(value, 6)}, about)
+        rows += [replace(row, std=f"{std:.6f}") for row in found]
     return rows
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,12 +21,14 @@ import pandas as pd
 import torch
 
 from robustmer.batch import Batch
+from robustmer.conditions import Condition
 from robustmer.corpora import load
 from robustmer.corpora.corpus import ROOT
 from robustmer.evaluate import describe_train, evaluate, failed, metrics_of
 from robustmer.extras import MissingExtra
 from robustmer.recipe import Recipe, describe
 from robustmer.results import Row, append, ledger, library_hash, read
+from robustmer.systems import System
 from robustmer.train import Diverged, fit, seeded
 
 
@@ -205,9 +207,11 @@ def check_device(device: str) -> None:
 
 
 def run_recipe(
-    recipe: Recipe, paper: str, profile: str, device: str, commit: str, path: Path | None = None
+    recipe: Recipe, paper: str, profile: str, device: str, commit: str, path: Path | None = None,
+    judge: Callable[[System, Batch, Sequence[Condition]], list[Row]] = evaluate,
 ) -> list[Row]:
-    """Train and evaluate one recipe, and append its rows to the ledger at `path`, if one is given.
+    """Train one recipe, let `judge` look at the system under its test conditions, and append the rows to the ledger at
+    `path`, if one is given.
 
     On the CPU one thread computes it, so that the number of cores changes no number; trainings run side by side.
     A training that diverges gives rows of nan; one that had to cut its batches, for lack of memory, says so in `note`.
@@ -223,7 +227,7 @@ def run_recipe(
     try:
         for record in fit(system, train, valid, recipe.train, recipe.budget, seed=seed):
             parts = max(parts, record["parts"])
-        rows = evaluate(system, test, recipe.test)
+        rows = judge(system, test, recipe.test)
     except Diverged as error:
         rows = failed(recipe, test, f"diverged: {error}")
     about = dict(

@@ -10,9 +10,10 @@ authors call macro recall "weighted" since it weights rows by class, and CDTP's 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from scipy.optimize import minimize_scalar
@@ -50,6 +51,32 @@ def f1(label: Int[Tensor, "row"], guess: Int[Tensor, "row"]) -> float:
     counts = confusion(label, guess)
     total = counts.sum(0) + counts.sum(1)
     return float((2 * counts.diagonal()[total > 0] / total[total > 0]).mean())
+
+
+def ua_difference(
+    label: Int[Tensor, "row"], difference: Float[Tensor, "row"], group: Sequence[str] | np.ndarray
+) -> tuple[float, float]:
+    """A difference of two UAs on the same rows, and its standard error over other groups (speakers, videos) as these.
+
+    `difference` says of each row how much more often the one is right than the other, -1 to 1. UA is a mean of ratios,
+    so each row counts with what it adds to them (linearisation), and rows of one group stand and fall together.
+    Raises ValueError for a single group.
+
+    >>> label = torch.tensor([0, 0, 1, 1])
+    >>> ua_difference(label, torch.tensor([1.0, 0.0, 1.0, 0.0]), ["anna", "ben", "anna", "ben"])
+    (0.5, 0.5)
+    """
+    _, number = np.unique(group, return_inverse=True)
+    groups = int(number.max()) + 1
+    if groups < 2:
+        raise ValueError(f"all {len(label)} rows are of one group, so nothing says how much groups differ")
+    label, difference = label.cpu(), difference.cpu().double()
+    there, label = label.unique(return_inverse=True)
+    count = torch.bincount(label).double()
+    mean = torch.zeros(len(there), dtype=torch.float64).index_add_(0, label, difference) / count
+    adds = (difference - mean[label]) / (count[label] * len(there))
+    sums = torch.zeros(groups, dtype=torch.float64).index_add_(0, torch.as_tensor(number), adds)
+    return float(mean.mean()), float(sums.square().sum().mul(groups / (groups - 1)).sqrt())
 
 
 METRICS: dict[str, Callable[[Tensor, Tensor], float]] = {"WA": wa, "UA": ua, "F1": f1}

@@ -80,6 +80,24 @@ def paired(rows: pd.DataFrame, system: str, other: str) -> dict[str, object]:
     return out | {"p": float(2 * stats.t.sf(abs(out["mean"]) / error, k - 1))}
 
 
+def over_speakers(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Mean, 95% interval and p for each group of `by`, of rows that know their error over test speakers (`std`, and
+    their number in `note`: those of `evaluate.ua_lost`). For a corpus with one fold, whose seeds share the speakers.
+
+    The variance is that over speakers, as if no seed told anything new of them, plus that of the mean over seeds;
+    Student's t has the degrees of freedom of the speakers.
+    """
+    out = []
+    for values, group in rows.groupby(list(by), sort=False):
+        each, n = group["value"], len(group)
+        error = math.sqrt(group["std"].astype(float).pow(2).mean() + (each.var() / n if n > 1 else 0.0))
+        free = group["note"].str.extract(r"(\d+) speakers")[0].astype(int).min() - 1
+        half = stats.t.ppf(0.975, free) * error
+        p = 2 * stats.t.sf(abs(each.mean()) / error, free) if error else math.nan
+        out.append((*values, each.mean(), each.mean() - half, each.mean() + half, float(p), n))
+    return pd.DataFrame(out, columns=[*by, "mean", "low", "high", "p", "repetitions"])
+
+
 def holm(p: Sequence[float] | np.ndarray | pd.Series) -> np.ndarray:
     """Holm's step-down p-values: however many of the null hypotheses are true, one is rejected wrongly with at most the
     level's chance. A nan was not tested and does not count.
