@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import shutil
 from html.parser import HTMLParser
@@ -43,7 +44,7 @@ import sys
 from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
-from robustmer.display import record, table, theme
+from robustmer.display import download, record, table, theme
 theme()
 print(profile, snr_db)
 print("not for the page", file=sys.stderr)
@@ -52,6 +53,9 @@ print(Path.cwd().name)
 # %%
 table(pd.DataFrame({"system": ["NMER"], "WA": [0.51239]}), "tbl-good", "Numbers", "A note.")
 record("wa", 0.51239)
+
+# %%
+download(pd.DataFrame({"system": ["NMER"], "value": [0.51239]}), "good.csv", "The rows")
 
 # %% mystnb={"figure": {"name": "fig-good", "caption": "A line."}}
 plt.figure(figsize=(2, 1))
@@ -342,6 +346,8 @@ def test_the_book_is_strict_and_loads_nothing_from_elsewhere(project):
     front = re.sub(r"<[^>]+>", "", index.read_text())
     assert "See Table 1 and Fig. 1, 0.51," in front      # numbers that code made, cited from another page
     assert "0.512" in page
+    (rows,) = re.findall(r'href="data:text/csv;base64,([^"]+)" download="good.csv"', page)
+    assert base64.b64decode(rows).decode() == "system,value\nNMER,0.51239\n"     # whole, whatever the table rounds
 
 
 def test_a_warning_or_an_unexecuted_page_breaks_the_build(project, tmp_path):

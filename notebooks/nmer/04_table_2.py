@@ -111,7 +111,7 @@ curves(rows)
 # %% tags=["hide-input"]
 paper_beside_ours(shown, tables.table_2, "2", "Table 2 (Avg)")
 for block in shown:
-    display(Markdown(f"{block.title}. " + tables.losers(block.rows)))
+    display(Markdown(f"{block.title}. " + tables.losers(nmer.averaged(tables.incomplete_rows(block.rows)))))
 
 # %% [markdown]
 # ## NMER against each of the others

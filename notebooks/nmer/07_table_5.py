@@ -59,6 +59,8 @@ shown = tables.blocks(rows)
 
 # %% tags=["hide-input"]
 paper_beside_ours(shown, tables.table_5, "5", "Table 5, all modalities noisy")
+for block in shown:
+    display(Markdown(f"{block.title}. " + tables.losers(tables.all_noisy_rows(block.rows))))
 
 # %% [markdown]
 # ## What all-noisy input costs

@@ -55,6 +55,9 @@ shown = tables.blocks(rows)
 
 # %% tags=["hide-input"]
 paper_beside_ours(shown, partial(tables.table_2, systems=tables.ABLATION), "ablation", "Ablation")
+for block in shown:
+    part = nmer.averaged(tables.incomplete_rows(block.rows))
+    display(Markdown(f"{block.title}. " + tables.losers(part, tables.ABLATION[3:])))
 
 # %% [markdown]
 # ## What each part adds

@@ -27,12 +27,13 @@ profile: str = "quick"
 import pandas as pd
 from IPython.display import Markdown, display
 
-from robustmer.display import run_card, table
+from robustmer.display import download, run_card, table, theme
 from robustmer.papers import nmer_claims as claims
 from robustmer.papers import nmer_tables as tables
 
+palette = theme()
 shown = tables.blocks()
-run_card("paper", [block.dataset for block in shown], rows=sum(len(block.rows) for block in shown))
+_ = run_card("paper", [block.dataset for block in shown], rows=sum(len(block.rows) for block in shown))
 
 # %% [markdown]
 # This page trains nothing: it reads the rows under `results/measured`, whatever profile the book is built in. Effects are in
@@ -122,6 +123,29 @@ display(Markdown("\n".join(doubts) or "None is."))
 # %% [markdown]
 # ## Every comparison, with its interval
 
+# %% mystnb={"figure": {"name": "fig-nmer-claims", "caption": "Every comparison of the claims, in points, positive as the paper claims. Diamonds: the paper's table of IEMOCAP (left) and CMU-MOSEI (right); dots: ours with 95% intervals, filled where the verdict is `holds` or `does not hold`. The number is the claim's."}} tags=["hide-input"]
+import matplotlib.pyplot as plt
+
+figure, axes = plt.subplots(1, len(shown), figsize=(9, 0.6 + 0.21 * max(map(len, found.values()))), sharey=True,
+                            layout="constrained", squeeze=False)
+for axis, block in zip(axes[0], shown, strict=True):
+    part = found[block.dataset].reset_index(drop=True)
+    decided = part["verdict"].isin(["holds", "does not hold"])
+    axis.errorbar(part["effect"], part.index, xerr=part["effect"] - part["low"], fmt="none", lw=1.2, color=palette[0])
+    axis.scatter(part["effect"], part.index, s=22, facecolor=[palette[0] if d else "white" for d in decided],
+                 edgecolor=palette[0], zorder=3, label="ours")
+    axis.scatter(part["paper"], part.index, s=26, marker="D", facecolor="none", edgecolor=palette[1], zorder=4,
+                 label="paper")
+    for row in part.index[part["number"].diff() == 1]:
+        axis.axhline(row - 0.5, color="lightgrey", lw=0.6)
+    axis.axvline(0, color="black", lw=0.8)
+    axis.grid(axis="y", visible=False)
+    axis.set(title=f"{block.dataset} beside {block.counterpart}", xlabel="points", ylim=(len(part) - 0.4, -0.6))
+    axis.set_yticks(part.index, [f"{c}  ({n})" for n, c in zip(part["number"], part["contrast"], strict=True)],
+                    fontsize="x-small")
+figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+plt.show()
+
 # %% tags=["hide-input"]
 WHERE = {2: "tbl-nmer-2-{}-gaussian-wa", 3: "tbl-nmer-3-{}-gaussian-wa", 4: "tbl-nmer-4-{}-wa",
          5: "tbl-nmer-5-{}-gaussian-wa"}
@@ -153,12 +177,10 @@ for block in shown:
 # %% [markdown]
 # ## The rows behind a verdict
 #
-# `robustmer results nmer --where COLUMN=VALUE` prints the rows of any cell, and `robustmer run KEY` computes one again. The
-# keys of the first comparison that has rows:
+# Each file below has the rows of every comparison of one corpus: its two sides, training by training, with the key of the
+# recipe and the commit that computed it. `robustmer run KEY` computes such a row again, and
+# `robustmer results nmer --where COLUMN=VALUE` prints the rows of any other cell.
 
 # %% tags=["hide-input"]
-for dataset, part in found.items():
-    first = part[part["keys"].map(len) > 0].iloc[:1]
-    for line in first.itertuples():
-        display(Markdown(f"**{dataset}**, {line.contrast}: {len(line.keys)} trainings, "
-                         + ", ".join(f"`{key}`" for key in line.keys[:12]) + (" …" if len(line.keys) > 12 else "")))
+for block in shown:
+    download(claims.evidence(block.rows), f"nmer-claims-{block.slug}.csv", f"{block.dataset}: the rows of every comparison")

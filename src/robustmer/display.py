@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -124,6 +125,17 @@ def snr_curves(means: pd.DataFrame, systems: Sequence[str], chance: float, metri
         axis.get_legend().remove()
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     plt.show()
+
+
+def download(df: pd.DataFrame, file: str, label: str) -> None:
+    """Display a link that hands the reader the DataFrame as a CSV file; it is a part of the page itself."""
+    from IPython.display import display
+
+    text = df.to_csv(index=False)
+    href = "data:text/csv;base64," + base64.b64encode(text.encode()).decode()
+    link = f'<a href="{href}" download="{html.escape(file)}">{html.escape(label)}</a>'
+    about = f"CSV, {len(df)} rows"
+    display({"text/html": f"<p>{link} ({about})</p>", "text/plain": f"{label}: {file} ({about})"}, raw=True)
 
 
 def record(name: str, value: object) -> None:

@@ -165,12 +165,7 @@ def measured(rows: pd.DataFrame) -> pd.DataFrame:
     verdict, and `why` where a contrast cannot be tested. `p_holm` is corrected for the contrasts of the same claim,
     each claim being a question of its own; `p_all` for those of all claims."""
     (dataset,) = rows["dataset"].unique()
-    tables = {
-        2: averaged(incomplete_rows(rows)),
-        3: incomplete_rows(rows),
-        4: rows[rows["train"].str.startswith("only ")],
-        5: all_noisy_rows(rows),
-    }
+    tables = tables_of(rows)
     out = pd.DataFrame([
         {"number": number} | line
         for number, claim in enumerate(all_claims(), 1) for line in measure(claim, tables, dataset)
@@ -182,16 +177,47 @@ def measured(rows: pd.DataFrame) -> pd.DataFrame:
     return out
 
 
+def tables_of(rows: pd.DataFrame) -> dict[int, pd.DataFrame]:
+    """The rows that each of the paper's tables rests on, those of Table 2 averaged over conditions."""
+    return {
+        2: averaged(incomplete_rows(rows)),
+        3: incomplete_rows(rows),
+        4: rows[rows["train"].str.startswith("only ")],
+        5: all_noisy_rows(rows),
+    }
+
+
+def sides_of(contrast: Contrast, tables: Mapping[int, pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of `more` and of `less`."""
+    rows = tables[contrast.table]
+    rows = rows[rows["metric"] == contrast.metric]
+    return pick(rows, contrast.more), pick(rows, contrast.less)
+
+
+def evidence(rows: pd.DataFrame) -> pd.DataFrame:
+    """What every verdict on ONE dataset rests on, a line for each side and training: the columns claim (its number),
+    comparison, side (more or less) and those of the ledger. Values of Table 2 are means over the conditions."""
+    tables, out = tables_of(rows), []
+    for number, claim in enumerate(all_claims(), 1):
+        for contrast in claim.contrasts:
+            for side, part in zip(("more", "less"), sides_of(contrast, tables), strict=True):
+                out.append(part.assign(claim=number, comparison=contrast.what, side=side))
+    found = pd.concat(out)
+    return found[["claim", "comparison", "side", *EVIDENCE]].reset_index(drop=True)
+
+
+EVIDENCE = ("system", "noise", "snr_db", "condition", "metric", "value",
+            "train", "fold", "seed", "key", "commit", "device")
+
+
 def measure(claim: Claim, tables: Mapping[int, pd.DataFrame], dataset: str) -> Iterator[dict[str, object]]:
     for contrast in claim.contrasts:
-        rows = tables[contrast.table]
-        rows = rows[rows["metric"] == contrast.metric]
-        sides = [pick(rows, side).assign(system=name) for name, side in (("more", contrast.more),
-                                                                        ("less", contrast.less))]
+        more, less = sides_of(contrast, tables)
+        sides = [more.assign(system="more"), less.assign(system="less")]
         line = {"where": claim.where, "says": claim.says, "contrast": contrast.what,
                 "paper": in_the_paper(contrast, COUNTERPART.get(dataset, "")),
                 **dict.fromkeys(("effect", "low", "high", "p"), float("nan")),
-                "repetitions": 0, "unit": "", "keys": (), "why": ""}
+                "repetitions": 0, "unit": "", "why": ""}
         both = pd.concat(sides)
         if min(map(len, sides)) == 0:
             yield line | {"why": missing(contrast, dataset)}
@@ -199,7 +225,7 @@ def measure(claim: Claim, tables: Mapping[int, pd.DataFrame], dataset: str) -> I
         found = paired(both, "more", "less")
         yield line | {
             "effect": 100 * found["mean"], "low": 100 * found["low"], "high": 100 * found["high"], "p": found["p"],
-            "repetitions": found["repetitions"], "unit": found["unit"], "keys": tuple(dict.fromkeys(both["key"])),
+            "repetitions": found["repetitions"], "unit": found["unit"],
         }  # fmt: skip
 
 

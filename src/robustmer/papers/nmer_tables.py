@@ -23,7 +23,7 @@ from robustmer.papers.nmer import (
 from robustmer.papers import protocol
 from robustmer.papers.protocol import Block
 from robustmer.results import published
-from robustmer.statistics import cells, losing, plus_minus, printed, tabulate
+from robustmer.statistics import cells, holm, losing, over_speakers, plus_minus, printed, tabulate
 
 COUNTERPART = {"RAVDESS-AV": "IEMOCAP", "synthetic": "IEMOCAP", "CMU-MOSI": "CMU-MOSEI",
                "IEMOCAP": "IEMOCAP", "CMU-MOSEI": "CMU-MOSEI"}
@@ -133,21 +133,28 @@ def table_4(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
 
     The paper's row "0dB" is read as clean data (it is what "each modality carries"; audit of section 3.6.2).
     """
-    chosen = alone(rows[rows["metric"] == metric])
+    chosen = uni_modal(rows[rows["metric"] == metric])
     chosen["place"] = [level_name(level) if level else "clean" for level in chosen["snr_db"]]
-    sources = {
-        "clean training": chosen[(chosen["name"] == "unimodal classifier") & (chosen["how"] == "")],
-        "noisy training": chosen[(chosen["name"] == "unimodal classifier") & (chosen["how"] != "")],
-        "LogReg, noisy": chosen[(chosen["name"] == "LogReg") & (chosen["how"] != "")],
-    }
+    found = cells(chosen, ["system", "place", "letter"], below=BAR)
+    sources = {"clean training": UNI_MODAL, "noisy training": UNI_MODAL + NOISY, "LogReg, noisy": BAR}
     paper = published("nmer", 4)
     paper = paper[(paper["dataset"] == counterpart(rows)) & (paper["metric"] == metric)]
     paper = printed(paper.assign(place=["clean" if level == "0" else level_name(level) for level in paper["snr_db"]]))
     levels = level_names([level for level in {*chosen["snr_db"], *paper["snr_db"]} if level not in ("", "0")])
     letters = [h for h in incomplete_headers(rows["dataset"].iloc[0]) if "," not in h]
-    ours = {name: cells(part, ["place", "letter"]) for name, part in sources.items() if len(part)}
+    ours = {name: found[found["system"] == system] for name, system in sources.items()}
+    ours = {name: part for name, part in ours.items() if len(part)}
     return tabulate({"paper": paper.rename(columns={"modality": "letter"}), **ours}, "place", "letter",
                     ["clean", *levels], letters).rename_axis("SNR")
+
+
+UNI_MODAL = "unimodal classifier"
+
+
+def uni_modal(rows: pd.DataFrame) -> pd.DataFrame:
+    """`alone`, its systems named as in the other tables: by how they were trained, without their modality."""
+    chosen = alone(rows)
+    return chosen.assign(system=chosen["name"] + chosen["how"])
 
 
 def alone(rows: pd.DataFrame) -> pd.DataFrame:
@@ -171,6 +178,19 @@ def majority(rows: pd.DataFrame, metric: str) -> str:
 def counterpart(rows: pd.DataFrame) -> str:
     (dataset,) = rows["dataset"].unique()
     return COUNTERPART.get(dataset, "")
+
+
+def control(rows: pd.DataFrame) -> pd.DataFrame:
+    """What noise on one modality costs: `statistics.over_speakers` of `UA lost` by system, condition, noise and level,
+    and with the noise "both" and the level "avg" the mean over all of these, whose errors are taken as one. `p_holm` is
+    corrected for the systems (averages), or for their systems, noises and levels (the rest), of the same condition."""
+    place = ["system", "condition", "noise", "snr_db"]
+    rows = rows.assign(std=rows["std"].astype(float))
+    average = rows.groupby(["system", "condition", "seed"], sort=False, as_index=False)
+    average = average.agg(value=("value", "mean"), std=("std", "mean"), note=("note", "first"))
+    found = over_speakers(pd.concat([rows, average.assign(noise="both", snr_db="avg")]), place)
+    family = [found["condition"], found["snr_db"] == "avg"]
+    return found.assign(p_holm=found.groupby(family)["p"].transform(holm))
 
 
 # --- NMER against the others ------------------------------------------------------------------------------------------
@@ -206,12 +226,16 @@ def differences_in_words(found: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def losers(rows: pd.DataFrame, metric: str = "UA", systems: Sequence[str] = SYSTEMS[3:]) -> str:
-    """Which systems are below noisy logistic regression in Table 2's averages, and at how many noises and levels."""
-    chosen = averaged(incomplete_rows(rows))
+def losers(
+    chosen: pd.DataFrame, systems: Sequence[str] = SYSTEMS[3:], place: Sequence[str] = ("noise", "snr_db", "condition"),
+    metric: str = "UA",
+) -> str:
+    """Which systems of a table are below noisy logistic regression, and at how many of the places that both have."""
     chosen = chosen[(chosen["metric"] == metric) & chosen["system"].isin([*systems, BAR])]
-    places = chosen.groupby("system")[["noise", "snr_db"]].apply(lambda part: len(part.drop_duplicates()))
-    behind = [system for system, *_ in losing(chosen, ["system", "noise", "snr_db"], BAR)]
+    there = set(chosen[chosen["system"] == BAR][list(place)].itertuples(index=False, name=None))
+    places = {s: len(there & set(part[list(place)].itertuples(index=False, name=None)))
+              for s, part in chosen.groupby("system")}
+    behind = [system for system, *_ in losing(chosen, ["system", *place], BAR)]
     said = [f"{s} at {behind.count(s)} of {places[s]}" for s in systems if s in behind]
     return f"Below logistic regression trained with noise ({metric}): {', '.join(said)}." if said else \
         f"No system is below logistic regression trained with noise ({metric})."
