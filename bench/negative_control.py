@@ -7,9 +7,11 @@ is missing to `results/measured/nmer_control.csv`. Needs CMU-MOSI below ROBUSTME
 """
 
 import argparse
+import math
 
 import joblib
 
+from robustmer.corpora import load
 from robustmer.evaluate import ua_lost
 from robustmer.grid import changed, commit, run_recipe
 from robustmer.papers import nmer
@@ -25,6 +27,8 @@ def unit(recipe: Recipe, here: str) -> None:
     alone = tuple(c for c in recipe.test if len(c.noise) == 1 and set(c.noise) <= set(NOISY))
     judge = lambda system, test, _: ua_lost(system, test, alone)  # noqa: E731
     rows = run_recipe(recipe, "nmer", "paper", "cpu", here, judge=judge)
+    if math.isnan(rows[0].value):
+        raise RuntimeError(f"{recipe.name}, seed {recipe.seed}: {rows[0].note}")
     append(ledger("nmer_control"), rows, describe(recipe))
     print(rows[0].system, rows[0].train, "seed", rows[0].seed, f"{rows[0].seconds:.0f} s", flush=True)
 
@@ -34,7 +38,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="trainings at once (default: 1)")
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="of each training (default: 5)")
     options = parser.parse_args()
-    here, done = commit(), set(read(ledger("nmer_control"))["key"])
+    here, rows = commit(), read(ledger("nmer_control"))
+    done = set(rows["key"][rows["fingerprint"] == load("mosi_bclstm").fingerprint])
     if changed(here):
         parser.error(f"the library differs from its commit ({here}); commit it first, rows name theirs")
     chosen = [r for r in nmer.recipes("paper", ["mosi_bclstm"], tables=["2"])

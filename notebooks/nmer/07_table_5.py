@@ -47,9 +47,10 @@ rows = tables.run(profile, device, corpus, noise, seed, {"5": [], "2": tables.CL
 seconds = time.perf_counter() - start
 
 # %% tags=["hide-input"]
-source = run_card(profile, name, device, seconds, folds=rows["fold"].nunique(),
-                  seeds=rows["seed"].nunique(), fingerprint=rows["fingerprint"].iloc[0])
+_ = run_card(profile, name, device, seconds, folds=rows["fold"].nunique(),
+             seeds=rows["seed"].nunique(), fingerprint=rows["fingerprint"].iloc[0])
 shown = tables.blocks(rows)
+sources = " ".join(block.source for block in shown)
 
 # %% [markdown]
 # ## Table 5, paper and ours
@@ -91,7 +92,7 @@ for block in shown:
                   "largest gain": max(0.0, -100 * both.min()), "cells that gain": int((both < 0).sum())})
 table(pd.DataFrame(lines), "tbl-nmer-5-cost", "Points lost when the last clean modality becomes noisy too (Gaussian)",
       "Table 2's average minus Table 5, over systems, levels, WA and UA; the largest gain is the opposite of a loss.",
-      decimals=1, source=source)
+      decimals=1, source=sources)
 
 # %% [markdown]
 # ## Does it get worse faster and faster?
@@ -121,7 +122,7 @@ for block in shown:
     lines.append((block.title, *accelerating(means)))
 faster = pd.DataFrame(lines, columns=["corpus", "rows with four levels", "every step larger", "last larger than first"])
 table(faster, "tbl-nmer-5-steps", "Does degradation accelerate? Rows of Table 5 (system and metric), Gaussian noise",
-      "Counts of rows in which each step of 10 dB costs more than the one before.", source=source)
+      "Counts of rows in which each step of 10 dB costs more than the one before.", source=sources)
 there = faster[faster["rows with four levels"] > 0]
 supported = there[there["every step larger"] > there["rows with four levels"] / 2]["corpus"].tolist()
 display(Markdown("Every step costs more than the one before in more than half of the rows in: "

@@ -75,7 +75,8 @@ for block in shown:
     display(Markdown(f"**{block.title}**\n\n" + tables.differences_in_words(found)))
     table(tables.differences_table(found), f"tbl-nmer-parts-{block.slug}",
           f"{block.dataset}: UA of NMER minus that without a part, mean over the incomplete conditions",
-          "± half the 95% interval, where there are three repetitions; * beyond chance after Holm's correction.",
+          "± half the 95% interval, where there are three repetitions; * beyond chance after Holm's correction, over "
+          "folds only.",
           source=block.source)
 
 # %% [markdown]

@@ -189,7 +189,8 @@ display(Markdown(
 # ## Does over-confidence grow with noise, and does training with noise mend it?
 #
 # Over-confidence (confidence minus right or wrong) is a mean over utterances, so two levels, or two systems, can be
-# compared utterance by utterance. The interval is over test utterances: it speaks of these speakers and this training.
+# compared utterance by utterance. The interval is over test utterances, as if
+# each were independent: it speaks of these speakers and this training, and is too narrow for others.
 
 # %%
 def too_sure(key: str, name: str, level) -> torch.Tensor:

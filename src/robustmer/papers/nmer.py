@@ -265,11 +265,12 @@ def old_ways(unit: Unit, levels_db: Sequence[float], noises: Sequence[str]) -> I
     every = schedulers(["gaussian"], levels_db)
     zeros, absent = incomplete(unit.modalities, ZEROS), missing(unit.modalities)
     tests = (CLEAN, *zeros, *absent, *incomplete_under(unit, every))
-    yield unit.recipe("MEN, trained clean", CLEAN, tests)
-    for name in ("MEN", "MMIN"):
+    for name in ("LogReg", "MEN"):
+        yield unit.recipe(f"{name}, trained clean", CLEAN, tests)
+    for name in ("LogReg", "MEN", "MMIN"):
         yield unit.recipe(f"{name}, trained zeros", zeros, tests)
         yield unit.recipe(f"{name}, trained absent", absent, tests)
-        for s in dict.fromkeys((every[0], every[-1]) if whole or name == "MEN" else every[-1:]):
+        for s in dict.fromkeys((every[0], every[-1]) if whole or name != "MMIN" else every[-1:]):
             yield unit.recipe(f"{name}, trained {noise_name(s)}", incomplete_under(unit, [s]), tests)
 
 

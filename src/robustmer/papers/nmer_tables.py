@@ -111,21 +111,25 @@ def by_level(part: pd.DataFrame) -> pd.DataFrame:
     return part.assign(snr_db=[level_name(level) for level in part["snr_db"]])
 
 
-def table_3(rows: pd.DataFrame, noise: str, metric: str, system: str = "NMER") -> pd.DataFrame:
-    """One system by level and condition, with the average. The paper prints NMER under Gaussian noise."""
+def table_3(rows: pd.DataFrame, noise: str, metric: str) -> pd.DataFrame:
+    """NMER by level and condition, with the average, and below it noisy logistic regression and the majority class. The
+    paper prints NMER under Gaussian noise."""
     chosen = incomplete_rows(rows)
     chosen = chosen[(chosen["noise"] == noise) & (chosen["metric"] == metric)]
     both = pd.concat([chosen, averaged(chosen)])
-    both = both[both["system"].isin([system, BAR])]
+    both = both[both["system"].isin(["NMER", BAR])]
     ours = cells(both, ["system", "snr_db", "condition"], below=BAR)
     paper = published("nmer", 3)
     same = (paper["dataset"] == counterpart(rows)) & (paper["noise"] == noise) & (paper["metric"] == metric)
-    paper = paper[same & (paper["system"] == system)]
-    dataset = rows["dataset"].iloc[0]
+    paper = paper[same & (paper["system"] == "NMER")]
+    headers = [*incomplete_headers(rows["dataset"].iloc[0]), "avg"]
+    place = lambda part: part.assign(row=part["system"] + ", " + part["snr_db"].map(level_name))  # noqa: E731
+    same = pd.DataFrame({"row": "majority class", "condition": headers, "cell": majority(rows, metric)})
+    levels = level_names([*ours["snr_db"], *paper["snr_db"]])
     return tabulate(
-        {"paper": by_level(printed(paper)), "ours": by_level(ours[ours["system"] == system])},
-        "snr_db", "condition", level_names([*ours["snr_db"], *paper["snr_db"]]), [*incomplete_headers(dataset), "avg"],
-    ).rename_axis("SNR")  # fmt: skip
+        {"paper": place(printed(paper)), "ours": pd.concat([place(ours), same])}, "row", "condition",
+        [*(f"{system}, {level}" for system in ("NMER", BAR) for level in levels), "majority class"], headers,
+    ).rename_axis("")  # fmt: skip
 
 
 def table_4(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -136,7 +140,8 @@ def table_4(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     chosen = uni_modal(rows[rows["metric"] == metric])
     chosen["place"] = [level_name(level) if level else "clean" for level in chosen["snr_db"]]
     found = cells(chosen, ["system", "place", "letter"], below=BAR)
-    sources = {"clean training": UNI_MODAL, "noisy training": UNI_MODAL + NOISY, "LogReg, noisy": BAR}
+    sources = {"clean training": UNI_MODAL, "noisy training": UNI_MODAL + NOISY, "LogReg": "LogReg",
+               "LogReg, noisy": BAR}
     paper = published("nmer", 4)
     paper = paper[(paper["dataset"] == counterpart(rows)) & (paper["metric"] == metric)]
     paper = printed(paper.assign(place=["clean" if level == "0" else level_name(level) for level in paper["snr_db"]]))
@@ -186,8 +191,9 @@ def control(rows: pd.DataFrame) -> pd.DataFrame:
     corrected for the systems (averages), or for their systems, noises and levels (the rest), of the same condition."""
     place = ["system", "condition", "noise", "snr_db"]
     rows = rows.assign(std=rows["std"].astype(float))
-    average = rows.groupby(["system", "condition", "seed"], sort=False, as_index=False)
-    average = average.agg(value=("value", "mean"), std=("std", "mean"), note=("note", "first"))
+    each = rows.groupby(["system", "condition", "seed"], sort=False)
+    average = each.agg(value=("value", "mean"), std=("std", "mean"), note=("note", "first")).reset_index()
+    average = average[(each.size() == each.size().max()).to_numpy()]  # seeds that lack a level are not averaged
     found = over_speakers(pd.concat([rows, average.assign(noise="both", snr_db="avg")]), place)
     family = [found["condition"], found["snr_db"] == "avg"]
     return found.assign(p_holm=found.groupby(family)["p"].transform(holm))
@@ -198,12 +204,12 @@ def control(rows: pd.DataFrame) -> pd.DataFrame:
 
 def differences_table(found: pd.DataFrame) -> pd.DataFrame:
     """What `nmer.differences` found, a line for each noise and level: mean ± half the 95% interval, and a star where it
-    is beyond chance after Holm's correction."""
+    is beyond chance after Holm's correction. Seeds of one split get no star: they share their test speakers."""
     found = found.assign(
         SNR=[level_name(level) for level in found["snr_db"]],
         other="minus " + found["other"],
-        cell=[plus_minus(m, h, sign=True) + ("\u00a0*" if p < 0.05 else "")
-              for m, h, p in zip(found["mean"], found["high"], found["p_holm"], strict=True)],
+        cell=[plus_minus(m, h, sign=True) + ("\u00a0*" if p < 0.05 and unit == "fold" else "")
+              for m, h, p, unit in zip(found["mean"], found["high"], found["p_holm"], found["unit"], strict=True)],
     )  # fmt: skip
     wide = found.pivot_table(index=["noise", "SNR"], columns="other", values="cell", aggfunc="first", sort=False)
     return wide.rename_axis(columns=None).reset_index().fillna("–")
@@ -213,7 +219,7 @@ def differences_in_words(found: pd.DataFrame) -> str:
     """A line for each of the others: where NMER is ahead, or behind, by more than the interval."""
     if found["p"].isna().all():
         return "No difference has three repetitions, so none has an interval."
-    lines = []
+    lines, unit = [], found["unit"].iloc[0]
     for other, part in found.groupby("other", sort=False):
         where = part["noise"] + " " + part["snr_db"].map(level_name)
         ahead, behind = where[part["low"] > 0], where[part["high"] < 0]
@@ -221,7 +227,7 @@ def differences_in_words(found: pd.DataFrame) -> str:
         said += f", behind at {', '.join(behind)}" if len(behind) else ""
         kept, tested = int((part["p_holm"] < 0.05).sum()), int(part["p"].notna().sum())
         everywhere = int(found["p"].notna().sum())
-        lines.append(f"- Against **{other}**, beyond the interval: {said} ({tested} differences have an interval, "
+        lines.append(f"- Against **{other}**, beyond the interval over {unit}s: {said} ({tested} have one, "
                      f"{kept} remain after Holm's correction for all {everywhere} of the table).")
     return "\n".join(lines)
 
