@@ -78,11 +78,11 @@ def sized(line):
 
 
 def tally(part):
-    """`holds` where all comparisons agree, else each verdict with its count; and the effects."""
+    """`holds` where all comparisons agree, else each verdict behind its count; and the effects."""
     counts = part.apply(sized, axis=1).value_counts()
-    words = counts.index[0] if len(counts) == 1 else "; ".join(f"{v} {n}" for v, n in counts.items())
+    words = counts.index[0] if len(counts) == 1 else "; ".join(f"{n} {verdict}" for verdict, n in counts.items())
     ends = ends_of(part["effect"])
-    return words if ends == "–" else f"{words}: {ends}"
+    return words if ends == "–" else f"{words} ({ends})"
 
 
 def ends_of(values):
@@ -160,7 +160,7 @@ for axis, block in zip(axes[0], shown, strict=False):
         axis.axhline(row - 0.5, color="lightgrey", lw=0.6)
     axis.axvline(0, color="black", lw=0.8)
     axis.grid(axis="y", visible=False)
-    axis.set(title=f"{block.dataset} beside {block.counterpart}", xlabel=f"points, intervals over {block.unit}s", ylim=(len(part) - 0.4, -0.6))
+    axis.set(title=f"{block.dataset},\nbeside {block.counterpart}", xlabel=f"points, intervals\nover {block.unit}s", ylim=(len(part) - 0.4, -0.6))
     axis.set_yticks(part.index, [f"{c}  ({n})" for n, c in zip(part["number"], part["contrast"], strict=True)],
                     fontsize="x-small")
 figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
@@ -184,7 +184,7 @@ for block in shown:
         "ours": [f"{e:+.1f}" if pd.notna(e) else "–" for e in part["effect"]],
         "95% interval": [f"{low:+.1f} to {high:+.1f}" if pd.notna(low) else "–"
                          for low, high in zip(part["low"], part["high"], strict=True)],
-        "p": [f"{p:.3f}" if pd.notna(p) else "–" for p in part["p_holm"]],
+        "p": ["–" if pd.isna(p) else "<0.001" if p < 0.001 else f"{p:.3f}" for p in part["p_holm"]],
         "verdict": [sized(line) + (f": {line['why']}" if line["why"] else "")
                     + (f" ({line['repetitions']}/{most})" if 0 < line["repetitions"] < most else "")
                     for _, line in part.iterrows()],
