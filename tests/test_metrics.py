@@ -57,6 +57,8 @@ def test_a_difference_of_uas_and_its_error_are_those_of_drawing_speakers_again(s
     assert error == pytest.approx(np.std(again), rel=0.15)
     alone = ua_difference(label, difference, np.arange(len(label)))[1]
     assert alone < 0.75 * error, "rows of one speaker are no independent rows"
+    with pytest.raises(ValueError, match="give each row one of each"):
+        ua_difference(label, difference, speaker[1:])
     with pytest.raises(ValueError, match="one group"):
         ua_difference(label, difference, np.zeros(len(label)))
 

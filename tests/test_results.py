@@ -571,6 +571,10 @@ def test_what_noise_costs_is_the_tables_difference_and_nothing_where_the_modalit
         system.linear.weight[:, : corpus.dims["audio"]] = 0.0
     (deaf,) = ua_lost(system, test, [on_audio], draws=3)
     assert deaf.value == 0 and float(deaf.std) == 0
+    with pytest.raises(ValueError, match="give the number of draws"):
+        ua_lost(system, test, [on_text], draws=0)
+    with pytest.raises(ValueError, match="all rows of .* are of one speaker"):
+        ua_lost(system, replace(test, speaker=np.zeros(len(test))), [on_text])
     with pytest.raises(ValueError, match="UA is of classes"):
         ua_lost(LogReg(corpus.dims, ()), replace(test, label=test.label.float()), [on_text])
 

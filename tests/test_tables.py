@@ -58,6 +58,8 @@ def test_seeds_that_agree_do_not_narrow_an_interval_over_speakers():
     (found,) = over_speakers(same, ["system"]).to_dict("records")
     assert found["high"] - found["mean"] == pytest.approx(stats.t.ppf(0.975, 30) * 0.01)
     assert found["p"] == pytest.approx(2 * stats.t.sf(2, 30)) and found["repetitions"] == 5
+    with pytest.raises(ValueError, match="only those of evaluate.ua_lost"):
+        over_speakers(same.assign(std=""), ["system"])
     other = same.assign(value=[0.0, 0.01, 0.02, 0.03, 0.04])
     (wider,) = over_speakers(other, ["system"]).to_dict("records")
     assert wider["mean"] == pytest.approx(0.02)

@@ -66,13 +66,13 @@ for block in shown:
             f"Table 4, {block.dataset}, one modality alone, Gaussian noise, {metric}",
             "Paper (IEMOCAP only): as printed. Ours: mean ± half the 95% interval, a MEN that is shown one modality; ↓ below "
             "logistic regression that learnt what is tested. "
-            f"Always answering the commonest class gives {tables.majority(block.rows, metric)}. {block.source}")
+            f"Always answering the train part's commonest class gives {tables.majority(block.rows, metric)}. {block.source}")
         for metric in ("WA", "UA")
     })
 for block in shown:
     said = tables.losers(tables.uni_modal(block.rows), (tables.UNI_MODAL, tables.UNI_MODAL + nmer.NOISY),
                          ("noise", "snr_db", "letter"))
-    display(Markdown(f"{block.title}. {said}"))
+    display(Markdown(f"{block.title}. {said} {tables.about_wa(block.rows)}"))
 
 # %% mystnb={"figure": {"name": "fig-nmer-alone", "caption": "UA of one modality alone against the nominal SNR of Gaussian noise. Solid: trained with the noise of the test; dashed: trained on clean data. Bands: 95% intervals. Dotted: chance."}} tags=["hide-input"]
 import matplotlib.pyplot as plt
@@ -82,7 +82,9 @@ for axis, block in zip(axes[0], shown, strict=True):
     part = tables.alone(block.rows[block.rows["metric"] == "UA"])
     means = summarise(part[(part["name"] == "unimodal classifier") & (part["noise"] != "")],
                       ["letter", "how", "snr_db"])
-    for colour, letter in zip(palette, sorted(set(means["letter"])), strict=False):
+    for colour, letter in zip(palette, "avl", strict=False):
+        if letter not in set(means["letter"]):
+            continue
         for how, style in (("", "--"), (nmer.NOISY, "-")):
             one = means[(means["letter"] == letter) & (means["how"] == how)]
             one = one.assign(snr_db=one["snr_db"].astype(float)).sort_values("snr_db")
@@ -102,10 +104,20 @@ plt.show()
 # From clean data to the mildest level, in points of WA, as section 3.6.2 (3) counts it.
 
 # %% tags=["hide-input"]
+def ua_lost(part, letter, level, how):
+    """Points of UA from clean data to this level."""
+    part = part[part["letter"] == letter]
+    clean = part[(part["noise"] == "") & (part["how"] == "")]
+    noisy = part[(part["snr_db"] == level) & (part["how"] == how)]
+    both = pd.concat([clean.assign(system="clean"), noisy.assign(system="noisy")])
+    return 100 * paired(both, "clean", "noisy")["mean"]
+
+
 lines, losses = [], {}
 for block in shown:
-    part = tables.alone(block.rows[block.rows["metric"] == "WA"])
-    part = part[part["name"] == "unimodal classifier"]
+    part = tables.alone(block.rows)
+    part = part[part["name"] == tables.UNI_MODAL]
+    part, ua = part[part["metric"] == "WA"], part[part["metric"] == "UA"]
     first = max((s for s in part["snr_db"] if s), key=float)
     for letter in sorted(set(part["letter"])):
         clean = part[(part["letter"] == letter) & (part["noise"] == "") & (part["how"] == "")]
@@ -116,26 +128,27 @@ for block in shown:
             both = clean.merge(noisy, on=["dataset", "fold", "seed"])
             losses[block.title, trained, letter] = both.assign(value=both["value_x"] - both["value_y"])
             lines.append({"corpus": block.title, "modality": letter, "to": tables.level_name(first),
-                          "trained": trained, "lost": 100 * found["mean"],
+                          "trained": trained, "UA lost": ua_lost(ua, letter, first, how), "WA lost": 100 * found["mean"],
                           "low": 100 * found["low"], "high": 100 * found["high"]})
 printed = tables.published("nmer", 4).query("metric == 'WA'").pivot(index="snr_db", columns="modality", values="value")
 theirs = (100 * (printed.loc["0"] - printed.loc["-10"])).to_dict()
 lost = pd.DataFrame(lines)
-table(lost, "tbl-nmer-4-lost", "WA points lost from clean data to the mildest noise, one modality alone",
-      "low, high: 95% interval, where there are three repetitions. The paper's table gives "
+table(lost, "tbl-nmer-4-lost", "Points lost from clean data to the mildest noise, one modality alone",
+      "low, high: 95% interval of WA, where there are three repetitions. The paper's table gives "
       + ", ".join(f"{m} {v:.1f}" for m, v in theirs.items()) + " (IEMOCAP).", decimals=1, source=" ".join(block.source for block in shown))
 most = []
 for (title, trained), part in lost.groupby(["corpus", "trained"], sort=False):
-    part = part.sort_values("lost", ascending=False)
-    if part["lost"].iloc[0] <= 0 or len(part) < 2:
+    part = part.sort_values("WA lost", ascending=False)
+    if part["WA lost"].iloc[0] <= 0 or len(part) < 2:
         most.append(f"- {title}, trained {trained}: " + ("none loses" if len(part) > 1 else "it has one modality"))
         continue
     first, second = part["modality"].iloc[:2]
     both = pd.concat(losses[title, trained, letter].assign(system=letter) for letter in (first, second))
     apart = paired(both, first, second)  # the losses of the same trainings' folds and seeds
-    most.append(f"- {title}, trained {trained}: **{first}** ({part['lost'].iloc[0]:.1f}), more than {second} by "
+    mark = "**" if apart["low"] > 0 else ""
+    most.append(f"- {title}, trained {trained}: {mark}{first}{mark} ({part['WA lost'].iloc[0]:.1f}), more than {second} by "
                 f"{100 * apart['mean']:.1f}"
                 + ("" if pd.isna(apart["low"]) else f" ({100 * apart['low']:.1f} to {100 * apart['high']:.1f})"))
-display(Markdown(f"Which modality loses most? The paper's table: **{max(theirs, key=theirs.get)}**. Here, with 95% "
-                 "intervals of the difference:\n\n"
+display(Markdown(f"Which modality loses most WA? The paper's table: {max(theirs, key=theirs.get)}. Here, with "
+                 "95% intervals of the difference (over folds, or over seeds of one split), bold where it is beyond:\n\n"
                  + "\n".join(most)))

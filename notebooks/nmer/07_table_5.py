@@ -61,7 +61,8 @@ sources = " ".join(block.source for block in shown)
 # %% tags=["hide-input"]
 paper_beside_ours(shown, tables.table_5, "5", "Table 5, all modalities noisy")
 for block in shown:
-    display(Markdown(f"{block.title}. " + tables.losers(tables.all_noisy_rows(block.rows))))
+    said = tables.losers(tables.all_noisy_rows(block.rows))
+    display(Markdown(f"{block.title}. {said} {tables.about_wa(block.rows)}"))
 
 # %% [markdown]
 # ## What all-noisy input costs

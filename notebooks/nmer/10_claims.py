@@ -24,9 +24,12 @@
 profile: str = "quick"
 
 # %% tags=["hide-input"]
+import re
+
 import pandas as pd
 from IPython.display import Markdown, display
 
+from robustmer.corpora import about
 from robustmer.display import download, run_card, table, theme
 from robustmer.papers import nmer_claims as claims
 from robustmer.papers import nmer_tables as tables
@@ -101,7 +104,7 @@ def in_tables(claim, dataset):
 lines = []
 for number, claim in enumerate(claims.all_claims(), 1):
     lines.append({
-        "": str(number), "claim": f"{claim.says} ({claim.where})",
+        "": str(number), "claim": re.sub(r"-(?=\d)", "−", f"{claim.says} ({claim.where})"),
         "text": ", ".join(dict.fromkeys(f"{p:.1f}" for p in claim.points)) or "–",
         "IEMOCAP": in_tables(claim, "IEMOCAP"), "CMU-MOSEI": in_tables(claim, "CMU-MOSEI"),
         **{dataset: tally(part[part["number"] == number]) for dataset, part in found.items()},
@@ -112,6 +115,8 @@ table(verdicts, "tbl-nmer-verdicts", "Each claim: what the text prints, what the
       "differences taken from its tables. The last columns: the verdicts with their numbers and our effects. "
       + " ".join(block.source for block in shown))
 rows = claims.result_rows()
+for warning in filter(None, (tables.about_wa(block.rows) for block in shown)):
+    display(Markdown(warning))
 covered = [text for text in rows["claim"] if any(text.startswith(p) for c in claims.all_claims() for p in c.printed)]
 display(Markdown(f"These claims cover {len(covered)} of the {len(rows)} numbers that section 3.6 gives in its text "
                  "(`results/published/nmer_claims.csv`)."))
@@ -174,6 +179,12 @@ def table_of(contrast, slug):
     return f"tbl-nmer-{name}-{slug}{noise}-{contrast.metric.lower()}"
 
 
+def widened(block):
+    """How intervals over folds are made, in words."""
+    return (f"Intervals: Student's t, s² (1/k + {about(block.dataset).test_to_train:.2g}), since folds share training speakers. "
+            if block.unit == "fold" else "")
+
+
 for block in shown:
     part = found[block.dataset]
     contrasts = [c for claim in claims.all_claims() for c in claim.contrasts]
@@ -196,14 +207,15 @@ for block in shown:
     kept = int((part.drop_duplicates("contrast")["p_all"] < 0.05).sum())
     table(out, f"tbl-nmer-claims-{block.slug}", f"{block.dataset}: every comparison that the claims make, WA unless said, in points",
           f"Paper: {tables.COUNTERPART[block.dataset]}. Paired over {most} {block.unit}s; (k/n) only k of n are measured. "
-          f"p: Holm within the claim; {kept} comparisons stay below 5% when corrected for all of the page. The last column "
+          f"{widened(block)}p: Holm within the claim; {kept} comparisons stay below 5% when corrected for all of the page. The last column "
           f"is the table that has its cells; the file below has its rows. {block.source}")
 
 # %% [markdown]
 # ## The rows behind a verdict
 #
 # Each file below has the rows of every comparison of one corpus: its two sides, training by training, with the key of the
-# recipe and the commit that computed it. `robustmer run KEY` computes such a row again, and
+# recipe and the commit that computed it. To get an effect again, sum the values of each side for each fold and seed, take
+# `more` minus `less`, divide by `per`, and average over seeds, then over folds. `robustmer run KEY` computes such a row again, and
 # `robustmer results nmer --where COLUMN=VALUE` prints the rows of any other cell.
 
 # %% tags=["hide-input"]

@@ -164,8 +164,8 @@ def paper_beside_ours(
     from IPython.display import Markdown, display
 
     note = ("Paper: as printed. Ours: mean ± half the 95% interval; ↓ below logistic regression trained with noise at "
-            "the same place; ° fewer seeds than others; (k/n) only k of n repetitions are measured so far; ✕n: n "
-            "trainings diverged and are not in the mean.")
+            "the same place (means alone, whatever the intervals); ° fewer seeds than others; (k/n) only k of n "
+            "repetitions are measured so far; ✕n: n trainings diverged and are not in the mean; – nothing there.")
     for block in blocks:
         display(Markdown(f"**{block.title}**, beside {block.counterpart} as published"))
         tabs({

@@ -56,10 +56,15 @@ def ua_lost(system: System, test: Batch, conditions: Sequence[Condition], draws:
 
     `std` is its standard error over the speakers of the test part (`metrics.ua_difference`). `evaluate` cannot know it:
     folds and seeds meet the same test rows under the same draw. Raises as `evaluate` does, and ValueError for a
-    regression."""
+    regression, a single speaker, or no draw."""
     check_fit(system, test)
     if test.regression:
         raise ValueError(f"{test.name} has numbers as labels; UA is of classes")
+    if draws < 1:
+        raise ValueError(f"draws={draws}: give the number of draws of the noise, 1 or more")
+    if len(set(test.speaker)) < 2:
+        raise ValueError(f"all rows of {test.name} are of one speaker, so nothing says how much speakers differ; give "
+                         "the batch its speakers (collate's `speaker`), or take a fold that tests several")
     recorded = test.to("cpu")
     right = lambda condition, draw=0: (  # noqa: E731
         answers(system, recorded, condition, test.device, draw).argmax(1).cpu() == recorded.label).double()  # fmt: skip

@@ -60,12 +60,15 @@ def ua_difference(
 
     `difference` says of each row how much more often the one is right than the other, -1 to 1. UA is a mean of ratios,
     so each row counts with what it adds to them (linearisation), and rows of one group stand and fall together.
-    Raises ValueError for a single group.
+    Raises ValueError for a single group, and where there is not one label, difference and group for each row.
 
     >>> label = torch.tensor([0, 0, 1, 1])
     >>> ua_difference(label, torch.tensor([1.0, 0.0, 1.0, 0.0]), ["anna", "ben", "anna", "ben"])
     (0.5, 0.5)
     """
+    if not len(label) == len(difference) == len(group) or difference.ndim != 1 or not len(label):
+        raise ValueError(f"{len(label)} labels, differences of shape {tuple(difference.shape)} and {len(group)} "
+                         "groups: give each row one of each")
     _, number = np.unique(group, return_inverse=True)
     groups = int(number.max()) + 1
     if groups < 2:

@@ -87,6 +87,8 @@ def over_speakers(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     The variance is that over speakers, as if no seed told anything new of them, plus that of the mean over seeds;
     Student's t has the degrees of freedom of the speakers.
     """
+    if not rows["note"].str.contains(r"\d+ speakers").all() or (rows["std"] == "").any():
+        raise ValueError("rows without an error over speakers were given; only those of evaluate.ua_lost have it")
     out = []
     for values, group in rows.groupby(list(by), sort=False):
         each, n = group["value"], len(group)

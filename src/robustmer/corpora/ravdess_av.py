@@ -31,8 +31,8 @@ CLASSIFIER_COLUMNS = tuple(f"{emotion}_{statistic}" for statistic in ("mean", "s
 
 ABOUT = About(
     title="RAVDESS, 360 audio-visual takes",
-    access="https://doi.org/10.5281/zenodo.1188976 (recordings, free); the features are made from them and stored as "
-           "ravdess_av360/ravdess_av360.npz",
+    access="https://doi.org/10.5281/zenodo.1188976 (recordings, free); the features, which this project cannot make "
+           "from them, are expected as ravdess_av360/ravdess_av360.npz",
     licence="CC BY-NC-SA 4.0",
     folder="ravdess_av360",
     modalities={"audio": "67 acoustic functionals a take",

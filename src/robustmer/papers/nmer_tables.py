@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 import pandas as pd
 
 from robustmer import papers
+from robustmer.corpora import about
 from robustmer.papers.nmer import (
     NOISES,
     NOISY,
@@ -178,6 +179,19 @@ def majority(rows: pd.DataFrame, metric: str) -> str:
     """What always answering the commonest class of the train part gives, as text."""
     chosen = rows[(rows["system"] == "majority class") & (rows["metric"] == metric)]
     return f"{chosen['value'].mean():.3f}" if len(chosen) else "–"
+
+
+def about_wa(rows: pd.DataFrame) -> str:
+    """A warning where the commonest class of a two-class train part is the rarer one of its test part: WA rises and
+    falls with how often a system says that class. Nothing elsewhere."""
+    found = rows[(rows["system"] == "majority class") & (rows["metric"] == "WA")]
+    share, dataset = found["value"].mean(), rows["dataset"].iloc[0]
+    if about(dataset).classes != 2 or not share < 0.5:
+        return ""
+    return (f"The commonest class of {dataset}'s train part is the rarer one of its test part: the majority class is "
+            f"right for {share:.3f} of the rows, and to say always the other for {1 - share:.3f}. **WA there is to be "
+            "held against that**, and it falls where a system leans towards its train part's commonest class; UA needs no such "
+            "care.")
 
 
 def counterpart(rows: pd.DataFrame) -> str:

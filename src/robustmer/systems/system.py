@@ -88,7 +88,7 @@ class System(nn.Module):
             check_shape(cls, **{name: bound.arguments[name] for name in ("dims", "classes") if name in bound.arguments})
             make(self, *args, **options)
             if type(self) is cls:
-                self.settings = {name: value for name, value in bound.arguments.items() if name != "self"}
+                self.settings = dict(list(bound.arguments.items())[1:])  # all but the system itself
 
         cls.__init__ = recording
 
