@@ -190,8 +190,8 @@ def about_wa(rows: pd.DataFrame) -> str:
         return ""
     return (f"The commonest class of {dataset}'s train part is the rarer one of its test part: the majority class is "
             f"right for {share:.3f} of the rows, and to say always the other for {1 - share:.3f}. **WA there is to be "
-            "held against that**, and it falls where a system leans towards its train part's commonest class; UA needs no such "
-            "care.")
+            "held against that**, and it falls where a system leans towards its train part's commonest class; UA needs "
+            "no such care.")
 
 
 def counterpart(rows: pd.DataFrame) -> str:
