@@ -155,6 +155,15 @@ def test_every_published_cell_of_tables_2_to_5_has_a_place(dataset):
     assert sorted(found) == sorted(expected)
 
 
+def test_what_the_paper_does_not_have_is_in_none_of_its_tables():
+    """Zero-filling and absence are no noise of the paper, and trainings that are tested elsewhere no systems of its."""
+    measured = results.read(results.ledger("nmer"))
+    assert measured["system"].str.contains(", trained ").any()
+    for block in tables.blocks():
+        assert set(block.noises) == set(nmer.NOISES)
+        assert not block.rows["system"].str.contains(", trained ").any()
+
+
 # --- claims -----------------------------------------------------------------------------------------------------------
 
 

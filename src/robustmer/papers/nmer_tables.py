@@ -7,6 +7,7 @@ the noise and level that a system was trained with (`train`) and tested at.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -40,8 +41,13 @@ CLEAN_ONLY = ("majority class", "LogReg", "MEN")
 
 
 def blocks(own: pd.DataFrame | None = None) -> list[Block]:
-    """The page's own rows, if they are not the measured ones, and the committed rows of each dataset."""
-    return protocol.blocks("nmer", COUNTERPART, own)
+    """The page's own rows, if they are not the measured ones, and the committed rows of each dataset: those of the
+    paper's own tables, not of what it does not have, whose systems are named after their training."""
+    found = []
+    for block in protocol.blocks("nmer", COUNTERPART, own):
+        rows = block.rows[~block.rows["system"].str.contains(", trained ")]
+        found.append(replace(block, rows=rows, source=protocol.source_of(rows)))
+    return found
 
 
 def run(
