@@ -46,7 +46,8 @@ def blocks(own: pd.DataFrame | None = None) -> list[Block]:
     found = []
     for block in protocol.blocks("nmer", COUNTERPART, own):
         rows = block.rows[~block.rows["system"].str.contains(", trained ")]
-        found.append(replace(block, rows=rows, source=protocol.source_of(rows)))
+        if len(rows):
+            found.append(replace(block, rows=rows, source=protocol.source_of(rows)))
     return found
 
 
