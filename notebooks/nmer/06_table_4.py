@@ -70,7 +70,7 @@ for block in shown:
         for metric in ("WA", "UA")
     })
 for block in shown:
-    said = tables.losers(tables.uni_modal(block.rows), (tables.UNI_MODAL, tables.UNI_MODAL + nmer.NOISY),
+    said = tables.losers(tables.uni_modal(block.rows), (nmer.UNI_MODAL, nmer.UNI_MODAL + nmer.NOISY),
                          ("noise", "snr_db", "letter"))
     display(Markdown(f"{block.title}. {said} {tables.about_wa(block.rows)}"))
 
@@ -80,7 +80,7 @@ import matplotlib.pyplot as plt
 figure, axes = plt.subplots(1, len(shown), figsize=(9, 3.6), layout="constrained", squeeze=False)
 for axis, block in zip(axes[0], shown, strict=True):
     part = tables.alone(block.rows[block.rows["metric"] == "UA"])
-    means = summarise(part[(part["name"] == "unimodal classifier") & (part["noise"] != "")],
+    means = summarise(part[(part["name"] == nmer.UNI_MODAL) & (part["noise"] != "")],
                       ["letter", "how", "snr_db"])
     for colour, letter in zip(palette, "avl", strict=False):
         if letter not in set(means["letter"]):
@@ -104,32 +104,29 @@ plt.show()
 # From clean data to the mildest level, in points of WA, as section 3.6.2 (3) counts it.
 
 # %% tags=["hide-input"]
-def ua_lost(part, letter, level, how):
-    """Points of UA from clean data to this level."""
+def clean_and_noisy(part, letter, level, how):
+    """The rows of one modality on clean data, and at this level after that training."""
     part = part[part["letter"] == letter]
-    clean = part[(part["noise"] == "") & (part["how"] == "")]
-    noisy = part[(part["snr_db"] == level) & (part["how"] == how)]
-    both = pd.concat([clean.assign(system="clean"), noisy.assign(system="noisy")])
-    return 100 * paired(both, "clean", "noisy")["mean"]
+    return (part[(part["noise"] == "") & (part["how"] == "")].assign(system="clean"),
+            part[(part["snr_db"] == level) & (part["how"] == how)].assign(system="noisy"))
 
 
 lines, losses = [], {}
 for block in shown:
     part = tables.alone(block.rows)
-    part = part[part["name"] == tables.UNI_MODAL]
+    part = part[part["name"] == nmer.UNI_MODAL]
     part, ua = part[part["metric"] == "WA"], part[part["metric"] == "UA"]
     first = max((s for s in part["snr_db"] if s), key=float)
     for letter in sorted(set(part["letter"])):
-        clean = part[(part["letter"] == letter) & (part["noise"] == "") & (part["how"] == "")]
-        for how in ("", nmer.NOISY):
-            noisy = part[(part["letter"] == letter) & (part["snr_db"] == first) & (part["how"] == how)]
-            both = pd.concat([clean.assign(system="clean"), noisy.assign(system="noisy")])
-            found, trained = paired(both, "clean", "noisy"), "with the noise" if how else "clean"
+        for how, trained in (("", "clean"), (nmer.NOISY, "with the noise")):
+            wa_lost, ua_lost = (paired(pd.concat(clean_and_noisy(metric, letter, first, how)), "clean", "noisy")
+                                for metric in (part, ua))
+            clean, noisy = clean_and_noisy(part, letter, first, how)
             both = clean.merge(noisy, on=["dataset", "fold", "seed"])
             losses[block.title, trained, letter] = both.assign(value=both["value_x"] - both["value_y"])
-            lines.append({"corpus": block.title, "modality": letter, "to": tables.level_name(first),
-                          "trained": trained, "UA lost": ua_lost(ua, letter, first, how), "WA lost": 100 * found["mean"],
-                          "low": 100 * found["low"], "high": 100 * found["high"]})
+            lines.append({"corpus": block.title, "modality": letter, "to": tables.level_name(first), "trained": trained,
+                          "UA lost": 100 * ua_lost["mean"], "WA lost": 100 * wa_lost["mean"],
+                          "low": 100 * wa_lost["low"], "high": 100 * wa_lost["high"]})
 printed = tables.published("nmer", 4).query("metric == 'WA'").pivot(index="snr_db", columns="modality", values="value")
 theirs = (100 * (printed.loc["0"] - printed.loc["-10"])).to_dict()
 lost = pd.DataFrame(lines)

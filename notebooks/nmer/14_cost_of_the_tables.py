@@ -135,7 +135,7 @@ bench = json.loads((RESULTS / "measured" / "bench.json").read_text())
 ours = bench_table(bench)
 peers = pd.read_csv(RESULTS / "peers" / "nmer_step.csv").set_index("system")["seconds"]
 spelt = {system.__name__: name for name, (system, fixed) in nmer.SPELLING.items()
-         if not fixed and name != "unimodal classifier"}
+         if not fixed and name != nmer.UNI_MODAL}
 ours["system"] = ours["system"].replace(spelt)
 ours.insert(2, "papers' code, s", ours["system"].map(peers))
 ours.insert(3, "faster", (ours["papers' code, s"] / ours["step, s"]))

@@ -129,11 +129,12 @@ def recipes(
     ]
 
 
+UNI_MODAL = "unimodal classifier"
 SPELLING: Spelling = {
     "majority class": (Majority, {}),
     "LogReg": (LogReg, {}),
     "MEN": (MEN, {}),
-    "unimodal classifier": (MEN, {}),  # a MEN that is shown one modality and zeros for the rest
+    UNI_MODAL: (MEN, {}),  # a MEN that is shown one modality and zeros for the rest
     "MCTN": (MCTN, {}),
     "MMIN": (MMIN, {}),
     "IF-MMIN": (IFMMIN, {}),
@@ -186,7 +187,7 @@ def table_4(unit: Unit, levels_db: Sequence[float], noises: Sequence[str]) -> It
     for m in unit.modalities:
         clean = Condition(seen=(m,))
         noisy = {s: Condition(noise={m: s}, seen=(m,)) for s in levels}
-        for name in ("LogReg", "unimodal classifier"):
+        for name in ("LogReg", UNI_MODAL):
             yield unit.recipe(f"{name}, {LETTERS[m]}", clean, (clean, *noisy.values()))
             for condition in noisy.values():
                 yield unit.recipe(f"{name}, {LETTERS[m]}{NOISY}", condition, (condition,))

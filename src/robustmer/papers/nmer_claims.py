@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from robustmer.papers.nmer import LEVELS_DB, NOISES, NOISY, averaged, incomplete_headers
-from robustmer.papers.nmer_tables import COUNTERPART, UNI_MODAL, all_noisy_rows, incomplete_rows
+from robustmer.papers.nmer import LEVELS_DB, NOISES, NOISY, UNI_MODAL, averaged, incomplete_headers
+from robustmer.papers.nmer_tables import COUNTERPART, all_noisy_rows, incomplete_rows
 from robustmer.results import claims, published
 from robustmer.statistics import holm, paired
 

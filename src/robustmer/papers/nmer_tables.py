@@ -16,6 +16,7 @@ from robustmer.corpora import about
 from robustmer.papers.nmer import (
     NOISES,
     NOISY,
+    UNI_MODAL,
     averaged,
     incomplete_headers,
     noise_kind,
@@ -159,9 +160,6 @@ def table_4(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     ours = {name: part for name, part in ours.items() if len(part)}
     return tabulate({"paper": paper.rename(columns={"modality": "letter"}), **ours}, "place", "letter",
                     ["clean", *levels], letters).rename_axis("SNR")
-
-
-UNI_MODAL = "unimodal classifier"
 
 
 def uni_modal(rows: pd.DataFrame) -> pd.DataFrame:
