@@ -10,42 +10,47 @@ BIN   := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
 .DEFAULT_GOAL := book
-.PHONY: book test bench setup lint sync serve clean
+.PHONY: book test bench setup lint format sync serve clean
 
 book: $(STAMP)
 	@$(BIN)/robustmer book --profile $(PROFILE) --device $(DEVICE) --jobs $(JOBS)
 
 # One thread a worker: two notebooks that each take all cores are slower than one after the other.
 test: export OMP_NUM_THREADS = 1
-test: $(STAMP)
-	$(BIN)/ruff check -q .
+test: lint
 	$(BIN)/python -m pytest -n $(JOBS)
 
 # Seconds of every system on this machine, as a table and as runs/bench.json. Best on an idle machine.
 bench: $(STAMP)
-	@$(BIN)/robustmer bench --device $(DEVICE)
+	@$(BIN)/python bench/bench.py --device $(DEVICE)
 
 setup: $(STAMP)
 
 lint: $(STAMP)
-	$(BIN)/ruff check .
+	$(BIN)/ruff check -q .
+	$(BIN)/ruff format -q --check .
+
+format: $(STAMP)
+	$(BIN)/ruff format .
 
 # Writes the .ipynb of every notebook from its .py; cells that stay keep their ids.
 sync: $(STAMP)
-	$(BIN)/jupytext --quiet --to ipynb --update notebooks/*/*.py
+	$(BIN)/jupytext --quiet --to ipynb --update notebooks/*.py notebooks/*/*.py
 
 serve: book
 	$(BIN)/python -m http.server --directory _build/html 8000
 
 clean:
-	rm -rf _build book/executed runs
+	rm -rf _build book/executed book/index.ipynb runs
 
-# Set-up holds a lock, so that two makes on a fresh clone build one .venv, one after the other.
+# Set-up holds a lock, a folder that only one make can create, so that two makes on a fresh clone build one .venv.
 ifndef LOCKED
-LOCK = $(PYTHON) -c 'import fcntl, subprocess, sys; f = open(".setup.lock", "w"); \
-	fcntl.flock(f, fcntl.LOCK_EX); sys.exit(subprocess.call(sys.argv[1:]))'
+LOCK := .setup.lock.d
 $(STAMP): requirements.txt constraints.txt pyproject.toml
-	@$(LOCK) $(MAKE) --no-print-directory LOCKED=1 $@
+	@until mkdir $(LOCK) 2>/dev/null; do \
+		echo "another make sets up $(VENV); waiting (if none runs, remove the folder $(LOCK))"; sleep 5; done; \
+	trap 'rmdir $(LOCK)' EXIT; trap 'exit 130' INT TERM; \
+	$(MAKE) --no-print-directory LOCKED=1 $@
 else
 $(STAMP): requirements.txt constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; \

@@ -1,65 +1,84 @@
 """Every system, in a size that tests can afford: laws do not depend on it, and 90 million parameters take minutes."""
 
-from robustmer.nn.completion import Completion
-from robustmer.systems import CDTP, MISA, MMIM, MPLMM, MPMM, SYSTEMS, Completed, MulT, UniMSE
+import dataclasses
+
+from robustmer.laws import SETTINGS
+from robustmer.systems import CDTP, MISA, MMIM, MPLMM, MPMM, SYSTEMS, Completed, Completion, MulT, UniMSE, Upstream
+from robustmer.tasks import OwnError
 
 
 class SmallMulT(MulT):
-    def __init__(self, dims, classes, width=6, layers=2, heads=2, lr=5e-3):
-        super().__init__(dims, classes, width=width, layers=layers, heads=heads, lr=lr)
+    def __init__(self, shapes, task, width=6, layers=2, heads=2, lr=5e-3):
+        super().__init__(shapes, task, width=width, layers=layers, heads=heads, lr=lr)
 
 
 class SmallMPMM(MPMM):
-    def __init__(self, dims, classes, width=6, layers=2, heads=2, length=3, lr=5e-3):
-        super().__init__(dims, classes, width=width, layers=layers, heads=heads, length=length, lr=lr)
+    def __init__(self, shapes, task, width=6, layers=2, heads=2, length=3, lr=5e-3):
+        super().__init__(shapes, task, width=width, layers=layers, heads=heads, length=length, lr=lr)
 
 
 class SmallMPLMM(MPLMM):
-    """Of three frames, where three kinds of length meet: those of a row, of what is generated and of prompts."""
+    """Of three frames, where three kinds of length meet: those of a sample, of imputed frames and of prompts."""
 
-    def __init__(self, dims, classes, width=6, layers=2, heads=2, frames=3, length=2, lr=5e-3):
-        super().__init__(dims, classes, width, layers, heads, frames=frames, length=length, lr=lr)
-
-
-class SmallMISAWithCompletion(Completed):
-    def __init__(self, dims, classes):
-        super().__init__(MISA(dims, classes), small_completion(dims))
+    def __init__(self, shapes, task, width=6, layers=2, heads=2, frames=3, length=2, lr=5e-3):
+        super().__init__(shapes, task, width, layers, heads, frames=frames, length=length, lr=lr)
 
 
-class SmallMMIMWithCompletion(Completed):
-    def __init__(self, dims, classes):
-        super().__init__(MMIM(dims, classes), small_completion(dims))
+class SmallCompletion(Completion):
+    def __init__(self, shapes, task, frames=3, unet=(8, 16), condition=4, inject="concat", lr_diffusion=5e-3):
+        super().__init__(shapes, task, frames, unet, condition, inject, lr_diffusion)
+
+
+class SmallCDTP(CDTP):
+    """Its diffusion is sampled in three steps."""
+
+    upstream = {"completion": dataclasses.replace(CDTP.upstream["completion"], system=SmallCompletion)}
+
+    def __init__(self, shapes, task, completion=None, width=6, layers=2, heads=2, frames=3, length=2, generative=True,
+                 signal=True, type=True, unet=(8,), condition=6, inject="concat", lr_diffusion=5e-3, steps=3,
+                 sampler="ddim", eta=0.0, start="noise", lr=5e-3):  # fmt: skip
+        super().__init__(shapes, task, completion, width, layers, heads, 0.1, frames, length, generative, signal, type,
+                         unet, condition, inject, lr_diffusion, steps, sampler, eta, start, lr)  # fmt: skip
+
+
+class SmallCompleted(Completed):
+    """Any backbone behind a small completion of three frames, sampled in three steps."""
+
+    upstream = {"completion": Upstream(SmallCompletion, task=OwnError())}
+
+
+class SmallMISAWithCompletion(SmallCompleted):
+    def __init__(self, shapes, task, completion=None):
+        super().__init__(MISA(shapes, task), completion, 3, 3)
+
+
+class SmallMMIMWithCompletion(SmallCompleted):
+    def __init__(self, shapes, task, completion=None):
+        super().__init__(MMIM(shapes, task), completion, 3, 3)
 
 
 T5 = {"d_model": 8, "d_kv": 4, "d_ff": 16, "num_layers": 3, "num_heads": 2, "dropout_rate": 0.02}
 
 
 class SmallUniMSE(UniMSE):
-    """With a T5 that begins at random: two of three layers are fused."""
+    """With a random T5: two of three layers are fused."""
 
-    def __init__(self, dims, classes, folder=None, config=T5, fused=2, width=12, adapter=12, shared=5,
+    def __init__(self, shapes, task, folder=None, config=T5, fused=2, width=12, adapter=12, shared=5,
                  lr=5e-3, lr_t5=5e-3):  # fmt: skip
-        super().__init__(dims, classes, folder, config, fused, width, adapter, shared, lr=lr, lr_t5=lr_t5)
+        super().__init__(shapes, task, folder, config, fused, width, adapter, shared, lr=lr, lr_t5=lr_t5)
 
 
-class SmallUniMSEWithCompletion(Completed):
-    def __init__(self, dims, classes):
-        super().__init__(SmallUniMSE(dims, classes), small_completion(dims))
+class SmallUniMSEWithCompletion(SmallCompleted):
+    def __init__(self, shapes, task, completion=None):
+        super().__init__(SmallUniMSE(shapes, task), completion, 3, 3)
 
 
-def small_completion(dims):
-    return Completion(dims, frames=3, widths=(8, 16), condition=4, steps=3)
+SMALL = {**SYSTEMS, "MulT": SmallMulT, "MPMM": SmallMPMM, "MPLMM": SmallMPLMM, "Completion": SmallCompletion,
+         "CDTP": SmallCDTP, "UniMSE": SmallUniMSE, "MISAWithCompletion": SmallMISAWithCompletion,
+         "MMIMWithCompletion": SmallMMIMWithCompletion, "UniMSEWithCompletion": SmallUniMSEWithCompletion}  # fmt: skip
 
 
-class SmallCDTP(CDTP):
-    """Its diffusion goes back in three steps."""
-
-    def __init__(self, dims, classes, width=6, layers=2, heads=2, frames=3, length=2, unet=(8,), condition=6, steps=3,
-                 lr=5e-3, lr_diffusion=5e-3):  # fmt: skip
-        super().__init__(dims, classes, width, layers, heads, frames=frames, length=length, unet=unet,
-                         condition=condition, steps=steps, lr=lr, lr_diffusion=lr_diffusion)  # fmt: skip
-
-
-SMALL = {**SYSTEMS, "MulT": SmallMulT, "MPMM": SmallMPMM, "MPLMM": SmallMPLMM, "CDTP": SmallCDTP,
-         "UniMSE": SmallUniMSE, "MISAWithCompletion": SmallMISAWithCompletion,
-         "MMIMWithCompletion": SmallMMIMWithCompletion, "UniMSEWithCompletion": SmallUniMSEWithCompletion}
+def setting_of(system, name):
+    """The setting of that name; a system that imputes is judged by its own error."""
+    setting = SETTINGS[name]
+    return dataclasses.replace(setting, task=OwnError()) if issubclass(system, Completion) else setting

@@ -24,11 +24,10 @@ from robustmer.evaluate import evaluate, ua_lost
 from robustmer.grid import cross_validate
 from robustmer.metrics import REGRESSION
 from robustmer.noise import Gaussian, Impulse, NoiseScheduler
-from robustmer.papers import find, keys, nmer
+from robustmer.papers import nmer
 from robustmer.recipe import Recipe, describe
 from robustmer.results import Row, append, key_of, published, read
 from robustmer.source import source_hash
-from robustmer.statistics import average_over_conditions, paired, summarise
 from robustmer.systems import MEN, NMER, SYSTEMS, LogReg, System
 from robustmer.train import Budget, fit, seeded
 
@@ -100,84 +99,6 @@ def test_processes_that_append_at_once_lose_and_mix_nothing(tmp_path):
     rows = read(path)
     assert len(rows) == 160 and rows.groupby("key").size().eq(2).all()
     assert len(results.read_recipes(tmp_path / "x.recipes.jsonl")) == 80
-
-
-def test_a_published_table_is_read_whole():
-    table = published("nmer", 2)
-    assert len(table) == 224 and table["value"].notna().all()
-    row = table.query("dataset == 'IEMOCAP' and system == 'NMER' and noise == 'gaussian' and snr_db == '-10'")
-    assert row.set_index("metric")["value"]["WA"] == 0.7598
-    assert set(table.columns) <= set(results.COLUMNS)
-    assert published("cdtp", 1)["value"].isna().sum() == 14
-
-
-def test_the_mean_over_conditions_is_the_papers_average_within_rounding():
-    table = published("nmer", 3).query("dataset == 'IEMOCAP' and condition != 'avg' and metric == 'WA'")
-    ours = average_over_conditions(frame(table), ["a", "v", "l", "a,v", "a,l", "v,l"]).set_index("snr_db")["value"]
-    theirs = published("nmer", 2).query("dataset == 'IEMOCAP' and system == 'NMER' and noise == 'gaussian'")
-    theirs = theirs.query("metric == 'WA'").set_index("snr_db")["value"]
-    assert (ours - theirs).abs().max() <= 1e-4
-    with pytest.raises(ValueError, match="has only 5 of them"):
-        average_over_conditions(frame(table[table["condition"] != "a"]), ["a", "v", "l", "a,v", "a,l", "v,l"])
-
-
-def frame(rows: pd.DataFrame) -> pd.DataFrame:
-    blank = {c: "" for c in results.COLUMNS} | {"fold": 0, "seed": 0, "seconds": 0.0}
-    return pd.DataFrame([blank | row for row in rows.to_dict("records")])
-
-
-def test_the_interval_is_over_folds_and_seeds_are_averaged_first():
-    rows = pd.DataFrame(
-        {"system": "x", "dataset": "RAVDESS-AV", "fold": f, "seed": s, "value": f + 0.1 * s}
-        for f in range(3)
-        for s in (-1, 1)
-    )
-    out = summarise(rows, ["system"]).iloc[0]
-    assert out["mean"] == pytest.approx(1.0) and out["repetitions"] == 3
-    # Nadeau and Bengio: std 1, three folds, a test part a quarter of the train part; t(0.975, 2 degrees) = 4.302653
-    assert out["high"] - out["mean"] == pytest.approx(4.302653 * (1 / 3 + 1 / 4) ** 0.5, rel=1e-5)
-    one_fold = summarise(rows[rows["fold"] == 0], ["system"]).iloc[0]
-    assert one_fold["repetitions"] == 2, "with one fold, its seeds"
-    assert math.isnan(one_fold["low"]), "two repetitions give no interval worth printing"
-
-
-def test_paired_differences_are_taken_fold_by_fold():
-    """Folds differ by far more than systems do, and the interval of the difference does not feel it."""
-    values = {"NMER": [0.30, 0.51, 0.72], "MEN": [0.20, 0.40, 0.60]}
-    rows = pd.DataFrame(
-        {"system": name, "dataset": "RAVDESS-AV", "fold": f, "seed": s, "value": v}
-        for name, column in values.items()
-        for f, v in enumerate(column)
-        for s in range(2)
-    )
-    out = paired(rows, "NMER", "MEN")
-    assert out["mean"] == pytest.approx(0.11) and out["unit"] == "fold" and out["repetitions"] == 3
-    assert out["low"] == pytest.approx(0.11 - 4.302653 * 0.01 * (1 / 3 + 1 / 4) ** 0.5, rel=1e-4)
-    one = paired(rows[rows["fold"] == 0], "NMER", "MEN")
-    assert one["unit"] == "seed" and one["mean"] == pytest.approx(0.10) and one["repetitions"] == 2
-
-
-def test_each_corpus_has_its_own_repetitions():
-    """Folds for one, seeds for the other, also when both are summarised at once."""
-    rows = pd.DataFrame(
-        [{"dataset": "RAVDESS-AV", "fold": f, "seed": s, "value": f + 0.1 * s} for f in range(6) for s in range(3)]
-        + [{"dataset": "CMU-MOSI", "fold": 0, "seed": s, "value": 0.1 * s} for s in range(5)]
-    )
-    out = summarise(rows, ["dataset"]).set_index("dataset")
-    assert out["unit"].to_dict() == {"RAVDESS-AV": "fold", "CMU-MOSI": "seed"}
-    assert out["repetitions"].to_dict() == {"RAVDESS-AV": 6, "CMU-MOSI": 5}
-    assert out["low"].notna().all()
-
-
-def test_the_average_follows_the_modalities_of_each_corpus():
-    conditions = {"RAVDESS-AV": ["a", "v"], "CMU-MOSI": ["a", "v", "l", "a,v", "a,l", "v,l"]}
-    assert {dataset: nmer.incomplete_headers(dataset) for dataset in conditions} == conditions
-    rows = frame(pd.DataFrame([
-        {"dataset": dataset, "system": "x", "metric": "UA", "condition": c, "value": float(i), "key": dataset}
-        for dataset, headers in conditions.items() for i, c in enumerate([*headers, "none", "clean"])
-    ]))  # fmt: skip
-    out = nmer.averaged(rows).set_index("dataset")["value"]
-    assert out["RAVDESS-AV"] == 0.5 and out["CMU-MOSI"] == 2.5
 
 
 # --- recipes and keys -------------------------------------------------------------------------------------------------
@@ -400,29 +321,6 @@ def test_unknown_options_are_named():
         recipe(options={"depth": 3})
     with pytest.raises(TypeError, match="corpus synthetic has no option colour"):
         recipe(corpus_options={"colour": "red"})
-
-
-def test_every_key_is_its_own_and_leads_back_to_its_recipe():
-    for profile in nmer.PROFILES:
-        recipes = nmer.recipes(profile)
-        assert len({r.key for r in recipes}) == len(recipes)
-        paper, found_profile, found = find(recipes[-1].key)
-        assert (paper, found_profile, found.key) == ("nmer", profile, recipes[-1].key)
-    with pytest.raises(LookupError, match="no recipe has the key"):
-        find("0123456789")
-
-
-@pytest.mark.parametrize("path", sorted((results.RESULTS / "measured").glob("*.csv")), ids=lambda path: path.stem)
-def test_every_measured_row_has_a_recipe_that_produces_it_again(path):
-    """Change a default and the old rows are refused here: run them again or delete them."""
-    paper = path.stem.split("_")[0]
-    rows, recipes = read(path), results.read_recipes(path.with_suffix(".recipes.jsonl"))
-    known = keys(paper, "paper")
-    orphans = sorted(set(rows["key"]) - set(known))
-    assert not orphans, f"{len(orphans)} keys of {path.name} have no recipe any more: {orphans[:5]}"
-    for key in set(rows["key"]):
-        assert recipes[key] == describe(known[key])
-    assert not rows["commit"].str.contains(r"\+|unknown").any(), "rows are measured from a commit, not from edits"
 
 
 # --- cross-validation -------------------------------------------------------------------------------------------------

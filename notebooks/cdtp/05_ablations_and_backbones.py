@@ -14,117 +14,93 @@
 # ---
 
 # %% [markdown]
-# (cdtp-ablations-and-backbones)=
-# # Ablations and other backbones
+# (cdtp-ablations)=
+# # CDTP without its parts, and behind other networks
 #
-# The abstract and the conclusion speak of ablation studies, and section 4.5 of a Table 2 with MISA, MMIM and UniMSE as
-# backbones. Neither is printed. **What does each prompt add, is it the diffusion or the prompts that help, and does a
-# completion in front of another system help that system?**
+# **Is it the diffusion or the prompts that help, and does the completion help other networks?** The paper announces both tables (abstract
+# and section 4.5) and prints neither.
 
 # %% tags=["parameters"] nbmake={"mock": {"profile": "smoke"}}
 profile: str = "quick"
 device: str = "cpu"
 corpus: str = "synthetic"
-seed: int = 0
+seed: int = 0  # the first of the profile's seeds
 
-# %% tags=["hide-input"]
-from functools import partial
-import time
+# %% tags=["remove-input"]
+import pandas as pd
 
-from IPython.display import Markdown, display
+from robustmer import corpora
+from robustmer.book.answers import answer, numbers_folded, own_run
+from robustmer.book.figures import forest
+from robustmer.book.picture import show
+from robustmer.book.registry import look
+from robustmer.experiments import findings, papers
+from robustmer.experiments.contrasts import difference
+from robustmer.experiments.grid import compute
+from robustmer.experiments.papers import cdtp
+from robustmer.experiments.tables import Results, wide
 
-from robustmer.corpora import find
-from robustmer.display import run_card, table, table_markdown, tabs, theme
-from robustmer.papers import cdtp
-from robustmer.papers import cdtp_tables as tables
-
-theme()
-cdtp.profile_named(profile)
-name = find(corpus).NAME
-
-# %% tags=["hide-input"]
-start = time.perf_counter()
-rows = tables.run(profile, device, corpus, seed, ["1", "ablations", "backbones"])
-source = run_card(profile, name, device, time.perf_counter() - start, folds=rows["fold"].nunique(),
-                  seeds=rows["seed"].nunique(), fingerprint=rows["fingerprint"].iloc[0])
-table = partial(table, source=source)
-shown = tables.blocks(rows)
-
-
-def side_by_side(systems, slug: str, title: str) -> None:
-    """For each block of rows a table of these systems by case, a tab for each metric."""
-    note = "↓ below logistic regression in the same case; (k/n) only k of n repetitions are measured so far."
-    for block in shown:
-        there = set(block.rows["system"])
-        if not there & set(systems[1:]):
-            continue
-        display(Markdown(f"**{block.title}**"))
-        tabs({
-            metric: table_markdown(
-                tables.table_1(block.rows, metric, systems),
-                f"tbl-cdtp-{slug}-{block.slug}-{metric.lower().replace(' ', '-')}",
-                f"{title}, {block.dataset}, {metric}, by what is available",
-                f"Mean ± half the 95% interval. {note} {block.source}")
-            for metric in tables.metrics(block.dataset)
-        })
-
-
-answers: dict[str, list[str]] = {}
-
-
-def against(system: str, others, slug: str) -> None:
-    """The paired differences of one system and these others, for each block that has them."""
-    for block in shown:
-        found = tables.differences(block.rows, "ACC", system, others)
-        answers[slug] = answers.get(slug, []) + [
-            f"{system} − {line['other']} on {block.dataset}: {line['mean']:+.3f}"
-            for line in found.to_dict("records") if line["p_holm"] < 0.05 and block.slug != "here"
-        ]
-        if len(found):
-            table(tables.differences_table(found), f"tbl-cdtp-{slug}-{block.slug}",
-                  f"{block.dataset}: ACC of {system} minus that of the others, mean over the cases",
-                  "± half the 95% interval, where there are three repetitions; a star: beyond chance after Holm's "
-                  "correction within this table.", source=block.source)
-
+measured = papers.results("cdtp")
+known = {table: {str(row): row for row in cdtp.tables("paper", "ravdess_av")[table].rows} for table in ("ablations", "backbones")}
+pairs = [("ablations", "CDTP", name) for name in known["ablations"] if name.startswith("CDTP ")]
+pairs += [("ablations", "MPLMM", name) for name in known["ablations"] if name.startswith("MPLMM ")]
+pairs += [("backbones", f"{name} + completion", name) for name in ("MISA", "MMIM")]
+lines = []
+for table, more, less in pairs:
+    part = cdtp.tables("paper", "ravdess_av")[table].where(metric="ACC", condition="avg")
+    rows = known[table][more], known[table][less]
+    line = difference(part, *rows).measure(measured, scale=100)
+    if line["repetitions"]:
+        lines.append({"panel": {"ablations": "a part", "backbones": "the completion"}[table], "more": more, "less": less,
+                      "row": f"{look(rows[0]).label} − {look(rows[1]).label}", "kind": "people", "value": line["effect"]} | line)  # fmt: skip
+effects = pd.DataFrame(lines)
+none = effects.set_index("less").loc["CDTP w/o diffusion"]
+bare = effects.set_index("less").loc["CDTP w/o prompts"]
+answer(
+    (f"CDTP without its diffusion cannot be told apart from CDTP ({findings.signed(none['value'])} points, "
+     f"{findings.signed(none['low'])} to {findings.signed(none['high'])}), nor without its prompts "
+     f"({findings.signed(bare['value'])}, {findings.signed(bare['low'])} to {findings.signed(bare['high'])}).", "people"),
+    "The paper prints no ablation.",
+)  # fmt: skip
 
 # %% [markdown]
-# ## Prompts off, one at a time
-#
-# Without any prompt and completion MPLMM is MD, a MulT that was trained with missing modalities. *CDTP w/o diffusion* is
-# CDTP whose missing modalities are their means instead of what the diffusion draws: everything else is the same, so this is
-# the line that asks for the diffusion alone. (MPLMM has none either, but its missing frames are made another way, by a
-# layer for each pair of modalities.) *CDTP w/o prompts* keeps the diffusion and has none of the three prompts, and with them
-# goes the small network that led what was drawn to its frames. *By DDPM* takes as many steps as DDIM does, 20, where the
-# paper's equations take all 1000. *From the middle* begins DDIM at zero instead of at noise: then it is not one draw of
-# what the missing modality may have been that stands in for it, but something like the mean of all.
-#
-# All corpora here are of vectors, so only what has prompts attends to more than one thing ({ref}`cdtp-table-1`); the lines
-# that take a prompt away take that away, too. `l` is text, which the paper writes t.
+# Each row is a system minus the same system without a part, or with the completion minus without, in points of accuracy averaged over the
+# cases.
 
-# %% tags=["hide-input"]
-side_by_side(["LogReg", "MD", "MPLMM", *cdtp.ABLATIONS[:3], "CDTP", *cdtp.ABLATIONS[3:]], "ablation", "Ablation")
-against("MPLMM", cdtp.ABLATIONS[:3], "prompts")
-against("CDTP", ["MD", "MPLMM", *cdtp.ABLATIONS[3:]], "diffusion")
+# %%
+show(lambda width: forest(effects, "points of accuracy", width), "fig-cdtp-parts",
+     "No part of CDTP is shown to help, and the completion helps neither MISA nor MMIM. Bars: 95%, uncorrected.",
+     "Rows of differences with wide intervals around zero: parts of CDTP and MPLMM, and the completion before MISA and MMIM.",
+     "RAVDESS-AV")  # fmt: skip
 
 # %% [markdown]
-# ## Behind another system
+# A part is switched off and all else stays: `start="mean"` fills a missing modality with its mean instead of a draw of the diffusion,
+# and without prompts CDTP is a MulT on completed samples. All systems of a fold and seed share one trained diffusion.
 #
-# MISA {cite}`misa` splits each modality into what it shares with the others and what is its own; MMIM {cite}`mmim` keeps as
-# much as it can of the mutual information between modalities. Both are trained in the same cases, once with zeros where something is missing
-# and once with the completion in front of them: the module of [](cdtp-conditional-diffusion), trained first and then
-# frozen. UniMSE {cite}`unimse` reads through a pre-trained T5, whose weights are no part of this project, so the tables leave it out;
-# `robustmer.systems.UniMSE(dims, classes, folder=...)` and `UniMSEWithCompletion` take them from a folder of yours.
+# ## All numbers
 
 # %% tags=["hide-input"]
-side_by_side(["LogReg", *cdtp.BACKBONES], "backbone", "Backbones")
-against("MISA + completion", ["MISA"], "misa")
-against("MMIM + completion", ["MMIM"], "mmim")
+columns = ["row", "value", "low", "high", "p", "detectable", "repetitions", "verdict"]
+numbers_folded(effects[columns], "Differences on RAVDESS-AV, points of accuracy", decimals=1)
+for name in findings.PEOPLE["cdtp"]:
+    for table in ("ablations", "backbones"):
+        frame = cdtp.tables("paper", name)[table].where(metric="ACC").summarise(measured)
+        cells = wide(frame, row=lambda row: look(row).label, column=lambda column: column.condition)
+        numbers_folded(cells.rename_axis("system").reset_index(), f"ACC, {table}, {corpora.named(name).dataset}")
 
-# %% tags=["hide-input"]
-questions = {"prompts": "What does each prompt add?", "diffusion": "Is it the diffusion or the prompts that help?",
-             "misa": "Does a completion help MISA?", "mmim": "Does it help MMIM?"}
-display(Markdown(
-    "Of what is measured in profile `paper`, beyond chance (Holm, 5%, within each table):\n\n" + "\n".join(
-        f"- *{question}* " + ("; ".join(answers[slug]) + "." if answers.get(slug) else
-                              "No difference that another draw of folds or first weights could not turn round.")
-        for slug, question in questions.items())))
+# %% [markdown]
+# ## Your own run
+
+# %% tags=["hide-output"]
+own = cdtp.tables(profile, corpus, first_seed=seed)["ablations"].where(metric="ACC", condition="avg")
+ledger = papers.ledger_of("cdtp", profile)
+compute(own.jobs(), ledger, workers=2, device=device, fresh=profile != "paper", progress=False)
+scores = own.summarise(Results.read(ledger))
+own_run(profile, corpora.named(corpus).dataset, [f"{len(own.jobs())} trainings"])
+numbers_folded(wide(scores, row=lambda row: look(row).label).rename_axis("system").reset_index(), "Accuracy of your own run")
+
+# %% [markdown]
+# ## Limits
+#
+# The ablations are measured with one seed on RAVDESS-AV, those with the mean with five. UniMSE needs pre-trained weights of T5, so no row
+# has it. The corpora are those of {ref}`cdtp-table-1`.

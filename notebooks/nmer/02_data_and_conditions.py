@@ -17,380 +17,264 @@
 # (nmer-data)=
 # # Data and conditions
 #
-# NMER sections 3.1 and 3.2, Table 1. **Which utterances does a system learn from, which is it judged on, and what does it
-# see of them?** A number means little before these three are settled.
+# NMER sections 3.1 and 3.2, Table 1. **Which samples does a system learn from, which is it judged on, and what does it observe
+# of them?** A number means little before these three are settled.
 
 # %% tags=["parameters"] nbmake={"mock": {"profile": "smoke"}}
 profile: str = "quick"
-corpora: list[str] = ["synthetic", "ravdess_av", "mosi_bclstm"]
+corpus: str = "synthetic"  # the one whose folds and conditions are shown in code
 snr_db: float = -10.0
 noise: str = "gaussian"
 seed: int = 0
 
-# %% tags=["hide-input"]
-from functools import partial
-import dataclasses
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code: imports, the answer and the figure", "code_prompt_hide": "Code: imports, the answer and the figure"}
 import math
 
-import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
-import seaborn as sns
-import torch
-from IPython.display import Markdown, display
-from matplotlib.colors import ListedColormap
+from IPython.display import Markdown
 
+import robustmer as rm
 from robustmer.batch import LETTERS
-from robustmer.conditions import CLEAN, corrupt, everything, incomplete
-from robustmer.corpora import CORPORA, CorpusNotFound, load, synthetic
-from robustmer.corpora.corpus import mean_and_std
-from robustmer.display import run_card, table, theme
-from robustmer.noise import NoiseScheduler, steps_for, stream
-from robustmer.papers.nmer import noise_kind, profile_named
-from robustmer.results import claims, published
-from robustmer.statistics import half_interval, summarise
+from robustmer.book.answers import answer
+from robustmer.book.display import table
+from robustmer.book.figures import dots
+from robustmer.book.picture import show
+from robustmer.book.plots import tiles
+from robustmer.book.registry import GREY, System
+from robustmer.corpora.synthetic import SHARE
+from robustmer.corpora.synthetic_calibration import calibration
+from robustmer.experiments import project
+from robustmer.experiments.papers.nmer import NOISES
+from robustmer.experiments.papers.profiles import published
+from robustmer.experiments.statistics import half_interval, summarise
+from robustmer.noise import steps_for, stream
 
-palette = theme()
-p = profile_named(profile)
-scheduler = NoiseScheduler(noise_kind(noise), snr_db=snr_db, tolerance_db=None)
-data = {}
-for name in corpora:
-    try:
-        data[name] = load(name, **({"size": p.size, "seed": seed} if name == "synthetic" else {}))
-    except CorpusNotFound:
-        print(f"{CORPORA[name].ABOUT.title}: not on this machine, left out "
-              "(`robustmer data list` says who gives it)")
-if not data:
-    raise LookupError(f"none of the corpora {', '.join(corpora)} is on this machine; add 'synthetic'")
-source = run_card(profile, [c.name for c in data.values()], noise=noise, snr=f"{snr_db:g} dB", seed=seed)
-table = partial(table, source=source)  # every table says where its numbers come from
+measured = project() / "results/measured/nmer"
+people, classes, folds, speakers, reference = (
+    pd.read_csv(measured / f"derived_{name}.csv") for name in ("features", "classes", "folds", "speakers", "reference")
+)
+paper = published("nmer", 1)
+samples = paper[paper["split"] == "all"].groupby("dataset", sort=False)["value"]
+majority = (samples.max() / samples.sum())["CMU-MOSEI"]
+wa = pd.concat([published("nmer", number) for number in (2, 5)]).query("dataset == 'CMU-MOSEI' and metric == 'WA'")[
+    "value"
+]
+first = folds.groupby("corpus", sort=False).first()
+persons = first[["speakers_train", "speakers_valid", "speakers_test"]].sum(axis=1)
+
+answer(
+    (f"No speaker is in two parts of a fold: {persons['RAVDESS-AV']} actors of RAVDESS-AV test in turn, {persons['CMU-MOSI']} "
+     "videos of CMU-MOSI once.", "people"),
+    (f"In CMU-MOSEI {majority:.1%} of the samples are one class, and {(wa < majority).sum()} of {len(wa)} printed WA values lie "
+     "below that share: read UA.", "printed"),
+    "A system is tested on every sample under every condition.",
+)  # fmt: skip
+
+parts = {"train": 0, "valid": 1, "test": 2}
+places = speakers.assign(part=speakers["part"].map(parts)).pivot(index="fold", columns="speaker", values="part")
+places.columns = [name.removeprefix("actor ") for name in places]
+places.index = [f"fold {number}" for number in places.index]
+show(
+    lambda width: tiles({"24 actors of RAVDESS-AV": places.iloc[:, :: 1 if width > 500 else 2]}, width,
+                        ["#C9DDF0", "#D9A00A", "#2F5FA8"], list(parts)),
+    "fig-nmer-folds",
+    "Sixteen actors train, four choose the weights, four judge, and the parts rotate over six folds. On a phone every second "
+    "actor is shown.",
+    "A grid of six folds by 24 actors. In every fold four neighbouring actors are the test part, the next four the validation "
+    "part, and all others the train part.",
+    corpus="RAVDESS-AV",
+)  # fmt: skip
 
 # %% [markdown]
+# ## Two measures
+#
+# With $C$ classes, $n_c$ samples of class $c$ and $r_c$ of them answered correctly,
+#
+# $$ \mathrm{WA} = \frac{\sum_c r_c}{\sum_c n_c}, \qquad \mathrm{UA} = \frac{1}{C} \sum_{c=1}^{C} \frac{r_c}{n_c} . $$
+#
+# Weighted accuracy (WA) is the share of correct answers; unweighted accuracy (UA) is the mean of the classes' recalls. A
+# system that always gives the commonest class has the WA of that class's share, and a UA of $1/C$, which is *chance*.
+#
 # ## Table 1
 #
-# The paper uses IEMOCAP and CMU-MOSEI. Both are given to researchers on request only, so beside its numbers stand here the
-# corpora that this book runs on: one that is made from a seed, and real ones if they are on the machine that built it.
+# The paper uses IEMOCAP and CMU-MOSEI, which are given to researchers on request. The book measures on RAVDESS-AV and
+# CMU-MOSI, and illustrates on a corpus that is made from a seed.
 
 # %%
-printed = published("nmer", 1)
-lines = []
-for name, part in printed[printed["split"] == "all"].groupby("dataset", sort=False):
-    counts = part.set_index("label")["value"].astype(int)
-    lines.append({"corpus": f"{name} (paper)", "classes": counts})
-for corpus in data.values():
-    counts = pd.Series(np.bincount(corpus.rows.label), corpus.classes)
-    lines.append({"corpus": corpus.name, "classes": counts})
-sizes = pd.DataFrame([
-    {"corpus": line["corpus"], "utterances": line["classes"].sum(),
-     "largest class": line["classes"].idxmax(),
-     "its share": f"{line['classes'].max() / line['classes'].sum():.1%}",
-     "by class": ", ".join(f"{label} {n}" for label, n in line["classes"].items())}
-    for line in lines
-])
+size = "smoke" if profile == "smoke" else "quick"
+corpus = rm.corpora.load(corpus, **({"size": size, "seed": seed} if corpus == "synthetic" else {}))
+train, valid, test = corpus.fold(0)  # the batches of one fold, standardised by the train part
+counts = pd.Series(corpus.samples.labels[corpus.task().label]).value_counts()
+print(f"{corpus.name}: {len(corpus)} samples, {len(corpus.split.folds)} folds {corpus.split.name}")
+print(f"fold 0: {len(train)} train, {len(valid)} validate, {len(test)} test; shapes {corpus.shapes}")
 
-# %% tags=["hide-input"]
-table(sizes, "tbl-nmer-table-1", "Utterances and classes, those of NMER Table 1 above, those of this book below",
-      f"Paper: Table 1. The synthetic corpus is at size {p.size!r}; at size 'paper' it has the counts of IEMOCAP exactly.")
-one = {(r.dataset, r.label if r.split == "all" else r.split): int(r.value) for r in printed.itertuples()}
-iemocap, mosei = (printed[(printed["dataset"] == name) & (printed["split"] == "all")]["value"].sum().astype(int)
-                  for name in ("IEMOCAP", "CMU-MOSEI"))
-train_, test_ = one["IEMOCAP", "train"], one["IEMOCAP", "test_unique"]
-session_1 = sum(count for name, count in synthetic.SPEAKER_COUNTS.items() if name.startswith("Ses01"))
-majority = one["CMU-MOSEI", "Positive"] / mosei
-below = {number: int((rows["value"] < majority).sum()) for number in (2, 5)
-         for rows in [published("nmer", number).query("dataset == 'CMU-MOSEI' and metric == 'WA'")]}
-display(Markdown(f"""What the paper's own numbers say, added up:
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this table", "code_prompt_hide": "Code of this table"}
+sizes = [
+    {"corpus": f"{name} (paper)", "samples": int(values.sum()), "classes": len(values), "commonest class": values.max() / values.sum(),
+     "folds": "–", "train / valid / test": "–"}
+    for name, values in samples
+]  # fmt: skip
+sizes += [
+    {"corpus": name, "samples": int(part["samples"].sum()), "classes": len(part),
+     "commonest class": part["samples"].max() / part["samples"].sum(), "folds": str((folds["corpus"] == name).sum()),
+     "train / valid / test": " / ".join(str(first.loc[name, k]) for k in parts)}
+    for name, part in classes.groupby("corpus", sort=False)
+]  # fmt: skip
+sizes.append({"corpus": corpus.name, "samples": len(corpus), "classes": len(counts), "commonest class": counts.max() / counts.sum(),
+              "folds": str(len(corpus.split.folds)), "train / valid / test": f"{len(train)} / {len(valid)} / {len(test)}"})  # fmt: skip
+table(pd.DataFrame(sizes), "tbl-nmer-table-1", "Samples and classes: those of NMER Table 1, and those of this book",
+      "Commonest class: its share of the samples. The last column is fold 0.", decimals=2)  # fmt: skip
 
-- IEMOCAP: the classes sum to {iemocap}. Training and test utterances are {train_} and {test_}, which leaves
-  {iemocap - train_ - test_} that Table 1 does not print, presumably for validation. Test and these together are
-  {iemocap - train_}, {"the size of" if iemocap - train_ == session_1 else "not the size of"} IEMOCAP's first session. That fits
-  one fold of ten: four sessions train, one speaker of the fifth validates, the other tests.
-- CMU-MOSEI: {one['CMU-MOSEI', 'train']} + {one['CMU-MOSEI', 'test']} = {one['CMU-MOSEI', 'train'] + one['CMU-MOSEI', 'test']},
-  all of the {mosei} utterances. None is left for validation, although the paper claims ten folds.
-- {majority:.1%} of all CMU-MOSEI utterances are positive (the share among the test ones is not printed). {below[2]} WA values of Table 2 and {below[5]} of Table 5 lie **below** that
-  share, which always answering "positive" would reach. On that corpus, UA is the number to read."""))
+one = {(r.dataset, r.split): int(r.value) for r in paper.itertuples() if r.label == "all"}
+rest = int(samples.sum()["IEMOCAP"]) - one["IEMOCAP", "train"] - one["IEMOCAP", "test_unique"]
+left = int(samples.sum()["CMU-MOSEI"]) - one["CMU-MOSEI", "train"] - one["CMU-MOSEI", "test"]
+Markdown(f"""The paper's own numbers, added up:
 
-# %% [markdown]
-# ## Folds
-#
-# A system that has heard a speaker in training is helped by the voice, not only by the emotion. So **no speaker is ever in
-# two parts of a fold**: one part trains, one chooses the weights (*valid*), one judges (*test*).
-
-# %%
-def span(numbers) -> str:
-    return "–".join(map(str, sorted({min(numbers), max(numbers)})))
-
-
-folds = []
-for corpus in data.values():
-    speaker, test_rows = corpus.rows.speaker, len(corpus.folds[0][2])
-    people = [[set(speaker[rows]) for rows in parts] for parts in corpus.folds]
-    times = len(incomplete(corpus.modalities, scheduler))
-    folds.append({
-        "corpus": corpus.name, "folds": str(len(corpus.folds)),
-        **{name: span([len(parts[i]) for parts in corpus.folds])
-           for i, name in enumerate(("train", "valid", "test"))},
-        "speakers": " / ".join(span([len(p[i]) for p in people]) for i in range(3)),
-        "in two parts": str(sum(len(a & b | a & c | b & c) for a, b, c in people)),
-        "test × conditions": f"{test_rows} × {times} = {test_rows * times}",
-    })
-
-# %% tags=["hide-input"]
-times = one["IEMOCAP", "test"] // test_
-paper_fold = {"corpus": "IEMOCAP (paper)", "folds": str(int(claims("nmer").query("quantity == 'folds'")["value"].iloc[0])),
-              "train": str(train_), "valid": str(iemocap - train_ - test_), "test": str(test_),
-              "speakers": "–", "in two parts": "–",
-              "test × conditions": f"{test_} × {times} = {one['IEMOCAP', 'test']}"}
-table(pd.DataFrame([paper_fold, *folds]), "tbl-nmer-folds",
-      "Utterances by fold, and speakers in training / validation / test",
-      "Paper: Table 1, validation by subtraction. Ranges are over folds; the last column is that of fold 0 and counts each "
-      "test utterance once under every incomplete condition (below).")
-
-# %% mystnb={"figure": {"name": "fig-nmer-folds", "caption": "Who is where: each line is a speaker (of CMU-MOSI, a video), each column a fold."}} tags=["hide-input"]
-colours = ListedColormap(["#e6e6e6", palette[4], palette[0]])
-wide = max(len(c.folds) for c in data.values())
-figure, axes = plt.subplots(1, len(data), figsize=(9, 3.4), layout="constrained", squeeze=False,
-                            width_ratios=[max(len(c.folds), wide / 4) for c in data.values()])
-for axis, corpus in zip(axes[0], data.values(), strict=True):
-    speakers = list(dict.fromkeys(corpus.rows.speaker))
-    where = np.zeros((len(speakers), len(corpus.folds)))
-    for fold, parts in enumerate(corpus.folds):
-        for part, rows in enumerate(parts):
-            for speaker in set(corpus.rows.speaker[rows]):
-                where[speakers.index(speaker), fold] = part
-    few = len(speakers) <= 24
-    sns.heatmap(where, cmap=colours, vmin=0, vmax=2, cbar=False, linewidths=0.5 if few else 0, ax=axis,
-                yticklabels=speakers if len(speakers) <= 10 else False)
-    axis.set(title=corpus.name, xlabel="fold")
-    if len(speakers) > 10:
-        axis.set_ylabel(f"{len(speakers)} {'speakers' if few else 'videos'}")
-handles = [plt.Rectangle((0, 0), 1, 1, color=colours(i)) for i in range(3)]
-figure.legend(handles, ["train", "valid", "test"], loc="outside lower center", ncols=3)
-plt.show()
-
-# %% [markdown]
-# ## The synthetic corpus
-#
-# It has IEMOCAP's classes, widths and speakers, and nobody's voice in it. An utterance of class $c$ has a hidden state
-# $\mathbf{s}$ that all its modalities share and a hidden state $\mathbf{e}_m$ of its own in each modality $m$. Both are
-# points in three dimensions, scattered around a corner of a tetrahedron that stands for the class. Frame $t$ of modality
-# $m$ is
-#
-# $$ \begin{aligned} \mathbf{x}_t = {} & \underbrace{g\, a_t \mathbf{W}_m [\mathbf{s}; \mathbf{e}_m]}_{\text{state}}
-#    + \underbrace{h\, \mathbf{A}_m \mathbf{u}_t}_{\text{nuisance}} \\
-#    & + \underbrace{\mathbf{b}_m}_{\text{speaker}} + \underbrace{f\, \mathbf{n}_t}_{\text{white}} \end{aligned} $$
-#
-# the states, mixed into the features by a fixed matrix $\mathbf{W}_m$ and more visible at some times ($a_t$) than at
-# others; something slow that has nothing to do with emotion ($\mathbf{u}_t$); an offset of the speaker; and noise in every
-# frame. The numbers $g, h, f$ fix how much of a frame's power is which:
-
-# %% tags=["hide-input"]
-table(pd.DataFrame(synthetic.SHARE).T.rename_axis("modality").rename(columns={"offset": "speaker"}), "tbl-nmer-synthetic",
-      "Shares of a frame's power in the synthetic corpus", "Fixed in `robustmer.corpora.synthetic`.", decimals=2)
-
-# %% mystnb={"figure": {"name": "fig-nmer-lengths", "caption": "Frames an utterance and modality; a long utterance is cut, which makes the last bar."}} tags=["hide-input"]
-corpus = next((c for c in data.values() if max(r.shape[1] for r in c.rows.real.values()) > 1), corpus)
-lengths = pd.concat([pd.DataFrame({"modality": m, "frames": corpus.rows.real[m].sum(1).numpy()})
-                     for m in corpus.modalities])
-grid = sns.displot(lengths, x="frames", col="modality", bins=20, height=2.6, aspect=1.1,
-                   facet_kws={"sharex": False})
-grid.set_titles(f"{corpus.name}, {{col_name}}").set_axis_labels("frames", "utterances")
-plt.show()
-
-# %% [markdown]
-# Lengths are ragged, as they are in speech ({numref}`fig-nmer-lengths`); a mask beside the features says which frames are
-# real, and a padded frame never gets noise. The real corpora of this book come as one vector an utterance, a single frame.
-#
-# **How hard is the synthetic corpus?** It was made to be as hard as IEMOCAP, one modality at a time. NMER Table 4 gives the
-# accuracy of a classifier on each modality of IEMOCAP alone. Against it: logistic regression on the mean over time of each
-# synthetic modality, on speakers that it has not seen.
-
-# %%
-levels = {"clean": None, f"{snr_db:g} dB": snr_db}
-held = pd.concat([
-    synthetic.calibration(p.size, seed=seed, snr_db=level).assign(level=name)
-    for name, level in levels.items()
-])
-half = [half_interval(std, k, folds_of="synthetic")
-        for std, k in zip(held["std"], held["folds"], strict=True)]
-
-# %% tags=["hide-input"]
-table_4 = published("nmer", 4).query("metric == 'WA'").set_index(["snr_db", "modality"])["value"]
-keys = zip(held["level"].map({"clean": "0"}).fillna(f"{snr_db:g}"), held["modality"], strict=True)
-calibration = pd.DataFrame({
-    "level": held["level"].str.replace(" ", "\u00a0"), "modality": held["modality"],
-    "NMER Table 4, IEMOCAP": [float(table_4.get(key, math.nan)) for key in keys],
-    "synthetic": held["mean"], "low": held["mean"] - half, "high": held["mean"] + half,
-    "best possible": held["ceiling"].where(held["level"] == "clean"),
-})
-table(calibration, "tbl-nmer-calibration",
-      "Accuracy (WA) of one modality alone, printed for IEMOCAP and measured on the synthetic corpus",
-      f"Logistic regression, 95% interval over {held['folds'].iloc[0]} folds; size {p.size!r}, seed {seed}. Best possible: the "
-      "rule of Bayes on the hidden states. The paper prints its first row as \"0dB\", read here as clean; a,v,l is not in its "
-      "table. The noise is Gaussian.")
-clean = calibration[(calibration["level"] == "clean") & (calibration["modality"] != "a,v,l")]
-inside = clean["NMER Table 4, IEMOCAP"].between(clean["low"], clean["high"])
-display(Markdown(
-    f"Clean, the paper's number lies inside our interval for {inside.sum()} of {len(inside)} modalities. The corpus was tuned "
-    "to this row at its full size, so this is a check of the tuning and no finding. It says that a system meets a task of "
-    "about the right difficulty, **and nothing about people**: every table made from it says \"synthetic\"."))
+- **IEMOCAP.** Train and test samples leave {rest} that Table 1 does not print. With them the test part has
+  {rest + one["IEMOCAP", "test_unique"]} samples, the size of one session of two speakers. This fits one fold of ten, in which one
+  speaker of the session validates and the other tests.
+- **CMU-MOSEI.** Train and test samples leave {left} for validation, although the paper claims ten folds.""")
 
 # %% [markdown]
 # ## What each modality carries
 #
-# The same classifier on every corpus at hand, beside what a system gets that always answers with one class. A system that
-# combines modalities has to beat the best of these.
+# Logistic regression on each modality alone, and on all of them. A system that combines modalities has to beat the best.
 
-# %%
-found = []
-for name, corpus in data.items():
-    label = corpus.rows.label.numpy()
-    pooled = {m: synthetic.pool(corpus.rows, m) for m in corpus.modalities}
-    for fold in range(0, len(corpus.folds), 2 if name == "synthetic" else 1):
-        train, _, test = parts = corpus.folds[fold]
-        share = np.bincount(label[test], minlength=len(corpus.classes)) / len(test)
-        usual = np.bincount(label[train]).argmax()
-        values = {"largest class of training": share[usual],
-                  "largest class of test": share.max()}
-        for some in [*((m,) for m in corpus.modalities), corpus.modalities]:
-            x = np.concatenate([pooled[m] for m in some], axis=1)
-            values[",".join(LETTERS[m] for m in some)] = (
-                synthetic.held_out_accuracy(x, label, parts))
-        found += [{"dataset": corpus.name, "fold": fold, "seed": seed,
-                   "input": given, "value": value} for given, value in values.items()]
-reference = summarise(pd.DataFrame(found), ["dataset", "input"]).drop(columns="unit")
-
-# %% tags=["hide-input"]
-table(reference.rename(columns={"mean": "accuracy", "repetitions": "folds"}), "tbl-nmer-reference",
-      "Accuracy of logistic regression on the test speakers, by what it is given",
-      "Mean over time, standardised on the training rows, C chosen on the validation rows; 95% interval over folds (none "
-      "where there is one fold). The first two lines of a corpus are the accuracy of always giving one class.")
-wide = reference.pivot(index="dataset", columns="input", values="mean")
-said = []
-for corpus in data.values():
-    row = wide.loc[corpus.name]
-    letters = [LETTERS[m] for m in corpus.modalities]
-    floor, together = row["largest class of test"], row[",".join(letters)]
-    weak = [m for m in letters if row[m] <= floor]
-    said.append(f"- {corpus.name}: {row[letters].idxmax()} alone is the most telling ({row[letters].max():.2f}), all together "
-                f"reach {together:.2f}" + (f"; {' and '.join(weak)} alone reach no more than the largest class of the test part "
-                                           f"({floor:.2f})" if weak else "") + ".")
-display(Markdown("\n".join(said)))
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this figure", "code_prompt_hide": "Code of this figure"}
+alone = summarise(reference.assign(value=100 * reference["UA"]), ["corpus", "input"]).query(
+    "input != 'commonest class'"
+)
+chance = {name: 100 / len(part) for name, part in classes.groupby("corpus", sort=False)}
+look = {"logreg": System("logistic regression", "", GREY, "s")}
+show(
+    lambda width: dots(alone.assign(panel=alone["corpus"], row=alone["input"], value=alone["mean"], system="logreg"), look, "UA (%)", width,
+                       lines=chance),
+    "fig-nmer-reference",
+    "The face tells most in RAVDESS-AV, the words in CMU-MOSI. 95% intervals over six folds of actors; CMU-MOSI has one split "
+    "and no interval. Line: chance.",
+    "Two panels of dots. RAVDESS-AV: audio alone lowest, visual alone higher, both together highest, all far above chance. "
+    "CMU-MOSI: text alone equals all three together; audio and visual alone are close to chance.",
+    corpus="RAVDESS-AV",
+)  # fmt: skip
 
 # %% [markdown]
+# Letters name the modalities as in the paper's tables: a is audio, v is visual, l is lexical (text).
+#
 # ## Conditions
 #
-# A *condition* says which modalities are clean and which are noisy. Tables name it by the **clean** ones. The paper has six
-# *incomplete* conditions, in which one or two of three modalities are clean, and adds in section 3.2 the one where all are
-# noisy. A corpus with two modalities leaves fewer:
+# A *condition* states which modalities are clean, noisy or absent. Tables name it by the **clean** ones. In the paper's six
+# *incomplete* conditions one or two of three modalities are clean; section 3.2 adds the one in which all are noisy.
 
 # %%
-headers = []
-for module in CORPORA.values():
-    modalities = tuple(module.ABOUT.modalities)
-    some = [c.header(modalities) for c in incomplete(modalities, scheduler)]
-    headers.append({
-        "corpus": module.NAME,
-        "modalities": ",".join(LETTERS[m] for m in modalities),
-        "incomplete": " · ".join(some), "number": len(some),
-        "all noisy": everything(modalities, scheduler).header(modalities),
-        "nothing noisy": CLEAN.header(modalities),
-    })
-
-# %% tags=["hide-input"]
-table(pd.DataFrame(headers), "tbl-nmer-conditions", "The conditions by corpus, spelled as in the tables of this book",
-      "a, v, l: audio, visual and lexical (text) features.")
+scheduler = rm.NoiseScheduler(NOISES[noise], snr_db=snr_db, tolerance_db=None)
+mixture = rm.incomplete(corpus.modalities, scheduler)  # condition -> probability
+print(" · ".join(f"{{{condition.header(corpus.modalities)}}}" for condition in mixture))
+observed = rm.corrupt(train, mixture, stream("epoch 1", seed))  # every sample draws one condition
 
 # %% [markdown]
-# Training and testing use them differently (section 3.1). In **training** every utterance draws one condition; here it
-# draws again in every epoch, which the paper leaves open. In the **test** every utterance is shown under all of them. (The
-# paper does so for IEMOCAP and draws one for CMU-MOSEI; this book does so for every corpus.) Below, the code that trainings
-# use corrupts the same utterances for two epochs; which modalities came back changed is read off the result.
+# In **training** every sample draws one condition, and draws again in every epoch. The paper leaves the second draw open. In
+# the **test** every sample appears under all conditions. (The paper draws one condition for each test sample of CMU-MOSEI.)
 
-# %%
-corpus = next(iter(data.values()))
-train, valid, test = corpus.fold(0)
-conditions = incomplete(corpus.modalities, scheduler)
-few = train[range(min(16, len(train)))]
-
-
-def changed(batch, conditions, draw) -> torch.Tensor:
-    """Which modalities of each row are noisy, (rows, modalities)."""
-    seen = corrupt(batch, conditions, draw)
-    return torch.stack([(seen.x[m] != batch.x[m]).flatten(1).any(1)
-                        for m in batch.modalities], 1)
-
-
-draw = stream("epochs", seed)
-panels = {f"epoch {epoch}": changed(few, conditions, draw) for epoch in (1, 2)}
-every = test[range(min(16, len(test)))]
-panels["test"] = torch.cat([changed(every, c, draw) for c in conditions], 1)
-noisy_share = changed(train, conditions, draw).float().mean(0)
-
-# %% mystnb={"figure": {"name": "fig-nmer-conditions", "caption": "Utterances (lines) and modalities (columns), clean (light) or noisy (dark). In training each utterance draws one condition and draws again in the next epoch; in the test each is shown under all."}} tags=["hide-input"]
-letters = [LETTERS[m] for m in corpus.modalities]
-figure, axes = plt.subplots(1, 3, figsize=(9, 3.6), layout="constrained",
-                            width_ratios=[2, 2, 2 * len(conditions) * 0.75])
-for axis, (title, noisy) in zip(axes, panels.items(), strict=True):
-    sns.heatmap(noisy.float().numpy(), cmap=ListedColormap(["#dbe9f4", palette[1]]), vmin=0, vmax=1, cbar=False,
-                linewidths=0.7, xticklabels=letters * (noisy.shape[1] // len(letters)), yticklabels=False, ax=axis)
-    axis.set_title(title)
-    axis.tick_params(axis="x", rotation=0)
-for number, condition in enumerate(conditions):
-    if number:
-        axes[2].axvline(number * len(letters), color="white", lw=6)
-    axes[2].text((number + 0.5) * len(letters), len(every) + 1.9, f"{{{condition.header(corpus.modalities)}}}",
-                 ha="center", va="top", fontsize="small")
-axes[0].set_ylabel("utterances")
-plt.show()
-
-# %% tags=["hide-input"]
-shares = ", ".join(f"{m} {float(s):.0%}" for m, s in zip(corpus.modalities, noisy_share, strict=True))
-display(Markdown(
-    f"Over the {len(train)} training rows of {corpus.name}, one epoch makes these shares noisy: {shares}. Every modality is clean "
-    "about half of the time: none can be relied on alone, none can be ignored. Test rows meet the same noise whichever system is "
-    "judged: its random stream is named after fold and condition."))
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this figure", "code_prompt_hide": "Code of this figure"}
+few, tested = train[range(12)], test[range(12)]
+pairs = {f"epoch {n}": (few, rm.corrupt(few, mixture, stream(f"epoch {n}", seed))) for n in (1, 2)}
+pairs |= {condition: (tested, rm.corrupt(tested, condition, stream("test", seed))) for condition in mixture}
+pairs["all"] = train, observed
+noisy = {
+    name: pd.DataFrame({LETTERS[m]: (o.x[m] != c.x[m]).flatten(1).any(1).numpy() for m in c.modalities})
+    for name, (c, o) in pairs.items()
+}
+grids = {name: noisy[name] for name in ("epoch 1", "epoch 2")}
+grids["test, under every condition"] = pd.concat([noisy[condition] for condition in mixture], axis=1)
+show(
+    lambda width: tiles(grids, width, ["#C9DDF0", "#B4470B"], ["clean", "noisy"], ratios=[3, 3, 3 * len(mixture)], stacked=False, row_px=16),
+    "fig-nmer-conditions",
+    "Rows are samples, columns are modalities. In training a sample draws one condition and draws again in the next epoch; in "
+    "the test it appears under all of them.",
+    "Three grids of cells, clean or noisy. The first two, epochs of a training, are random patterns that differ. The third, the "
+    "test, repeats one pattern of columns for every sample.",
+    corpus="synthetic",
+)  # fmt: skip
+share = noisy["all"].mean()
+Markdown(f"Of one epoch's samples, {share.min():.0%} to {share.max():.0%} are noisy in a modality: no modality can be relied on "
+         "alone, and none can be ignored. All systems meet the same test noise, because its random stream is named after fold and "
+         "condition.")  # fmt: skip
 
 # %% [markdown]
 # ## Standardised features
 #
-# This book standardises every feature with the mean and standard deviation of the training rows; the paper does not say
-# what it does. **Does it matter?** For the noise it does. $\sigma^2$ of eq. 5 is one number for a whole modality, but raw
-# features have units: a pitch in hertz varies by hundreds, a ratio by hundredths. For each modality: its variance raw and
-# standardised, the $T$ that each needs, and what that $T$ does to the feature in the middle, whose own SNR has half of the
-# features above it and half below.
+# This book standardises every feature with the mean and standard deviation of the train part; the paper does not state what
+# it does. **Does it matter?** $\sigma^2$ of {ref}`eq. 5 <nmer-noise-scheduler>` is one number for a modality, but raw features
+# have units. The *median feature* has half of the features above it in variance.
 
 # %%
-units = []
-for corpus in data.values():
-    raw = dataclasses.replace(corpus, standardise=False).fold(0)[0]
-    variance = corpus.fold(0)[0].variance
-    for m in corpus.modalities:
-        _, std = mean_and_std(raw, m)
-        at = scheduler.level(raw.variance[m])
-        own = std.square() * at.alpha_bar / (1 - at.alpha_bar)
-        units.append({
-            "corpus": corpus.name, "modality": m,
-            "raw variance": f"{raw.variance[m]:.3g}", "T, raw": at.steps,
-            "middle feature, dB": 10 * math.log10(float(own.median()) or 1e-99),
-            "standardised variance": variance[m],
-            "T, standardised": steps_for(snr_db, variance[m], tolerance_db=None),
-        })
-units = pd.DataFrame(units)
+units = people[["corpus", "modality", "features"]].copy()
+units["raw variance"] = [f"{value:.3g}" for value in people["raw"]]
+levels = [scheduler.at(variance) for variance in people["raw"]]
+units["T, raw"] = [level.steps for level in levels]
+odds = [level.alpha_bar / (1 - level.alpha_bar) for level in levels]
+units["median feature, dB"] = [10 * math.log10(v * o) for v, o in zip(people["median_feature"], odds, strict=True)]
+units["T, standardised"] = [steps_for(snr_db, variance, tolerance_db=None) for variance in people["standardised"]]
 
-# %% tags=["hide-input"]
-table(units, "tbl-nmer-units", f"T for {snr_db:g} dB with raw and with standardised features",
-      "Training rows of fold 0. As in eq. 4, the raw variance is taken over all features at once and includes how far "
-      "their means lie apart. A standardised variance below 1 means constant features, which stay 0.", decimals=2)
-worst = units.loc[units["middle feature, dB"].idxmin()]
-display(Markdown(
-    f"With raw features the same label of {snr_db:g} dB needs $T$ from {units['T, raw'].min()} to {units['T, raw'].max()}. In "
-    f"{worst['corpus']}, {worst['modality']}, the middle feature is then at {worst['middle feature, dB']:.0f} dB. "
-    + ("A few features in large units set $\\sigma^2$, and **the noise that is right for them buries the others**. After "
-       "standardising, all features that vary are at one level."
-       if worst["middle feature, dB"] < snr_db - 10 else
-       "These features have about the same units, so little is lost; with features in mixed units it would be.")))
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this table", "code_prompt_hide": "Code of this table"}
+table(units, "tbl-nmer-units", f"T for {snr_db:g} dB with raw and with standardised features".replace("-", "−"),
+      "Train part of fold 0. The standardised visual features of CMU-MOSI have a variance below 1, because "
+      f"{people['constant'].max()} of them are constant and stay 0.", decimals=0)  # fmt: skip
+worst = units.loc[units["median feature, dB"].idxmin()]
+Markdown(f"It matters. In {worst['corpus']}, {worst['modality']}, the median raw feature is at "
+         f"−{-worst['median feature, dB']:.0f} dB. A few features in large units set $\\sigma^2$, and "
+         "**the noise that is right for them buries the others**. After standardisation all features are at one level.")  # fmt: skip
 
 # %% [markdown]
-# **To try:** run this page with your own copy of the real corpora (`ROBUSTMER_DATA`), or with `seed=1`, which makes another
-# synthetic corpus. Which rows of {numref}`tbl-nmer-calibration` move by more than their interval?
+# ## The synthetic corpus
+#
+# It has IEMOCAP's classes, widths and speakers, and nobody's voice. A sample of class $c$ has a hidden state $\mathbf{s}$ that
+# its modalities share, and one $\mathbf{e}_m$ of its own in each modality $m$. Both are points in three dimensions around the
+# corner of a tetrahedron that stands for the class. Frame $t$ of modality $m$ is
+#
+# $$ \mathbf{x}_t = \underbrace{g\, a_t \mathbf{W}_m [\mathbf{s}; \mathbf{e}_m]}_{\text{state}}
+#    + \underbrace{h\, \mathbf{A}_m \mathbf{u}_t}_{\text{nuisance}}
+#    + \underbrace{\mathbf{b}_m}_{\text{speaker}} + \underbrace{f\, \mathbf{n}_t}_{\text{white noise}} . $$
+#
+# The fixed matrix $\mathbf{W}_m$ mixes the states into the features, with a salience $a_t$ that changes over time.
+# $\mathbf{A}_m \mathbf{u}_t$ is slow and tells nothing of emotion, $\mathbf{b}_m$ is an offset of the speaker, and $\mathbf{n}_t$
+# is fresh in every frame. The gains $g, h, f$ set the shares of a frame's power:
+
+# %%
+pd.DataFrame(SHARE).T.rename(columns={"offset": "speaker", "white": "white noise"})
+
+# %% [markdown]
+# **How hard is it?** It was tuned to be as hard as IEMOCAP, one modality at a time. NMER Table 4 prints the WA of a classifier on
+# each modality; here is logistic regression on the mean over time, on held-out speakers.
+
+# %%
+clean = calibration(size, seed=seed)  # five folds: one speaker tests, eight train
+half = [half_interval(std, count, 1 / 8) for std, count in zip(clean["std"], clean["folds"], strict=True)]
+hard = clean.assign(low=clean["mean"] - half, high=clean["mean"] + half)
+
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this table", "code_prompt_hide": "Code of this table"}
+names = {"paper": "NMER Table 4", "mean": "synthetic", "ceiling": "best possible"}
+table(hard[["modality", "paper", "mean", "low", "high", "ceiling"]].rename(columns=names), "tbl-nmer-calibration",
+      "WA of one modality alone: printed for IEMOCAP, measured on the synthetic corpus",
+      f"95% interval over {hard['folds'].iloc[0]} folds, size {size!r}. Best possible: the rule of Bayes on the hidden "
+      "states. The printed row is labelled \"0dB\" and read as clean.", decimals=2)  # fmt: skip
+
+# %% [markdown]
+# The tuning used the printed row, so their agreement is no finding. **Tables made from this corpus show that code works, and
+# nothing about people**; they are marked "synthetic".
+#
+# **Exercises**
+#
+# 1. Why does CMU-MOSI have no interval in {numref}`fig-nmer-reference`?
+#
+# :::{dropdown} Answer
+# It has one official split. Other seeds would change the training, not the speakers who test. An interval over seeds measures
+# the training's randomness only ({ref}`nmer-table-2` shows such intervals with hollow marks).
+# :::
+#
+# 2. Build a condition in which the face is absent and the voice noisy, and print its header.
+#
+# :::{dropdown} Answer
+# `rm.Condition(noise={"audio": scheduler}, seen=("audio", "text")).header(corpus.modalities)` prints `l`: only the text is
+# present and clean.
+# :::

@@ -15,10 +15,9 @@
 
 # %% [markdown]
 # (nmer-table-3)=
-# # Table 3: NMER by condition
+# # Which modality holds NMER up
 #
-# NMER section 3.6.1 (3). A condition names the modalities that stay clean while the others are noisy. **Which modality
-# carries NMER when the rest is lost, and does it know which one to leave alone?**
+# **Which modality carries NMER when the others are noisy, and does it leave a useless one alone?** Table 3 of the paper, section 3.6.1 (3).
 
 # %% tags=["parameters"] nbmake={"mock": {"profile": "smoke"}}
 profile: str = "quick"
@@ -27,126 +26,94 @@ corpus: str = "synthetic"
 noise: str = "gaussian"
 seed: int = 0  # the first of the profile's seeds
 
-# %% tags=["hide-input"]
-import time
+# %% tags=["remove-input"]
+import pandas as pd
 
-from IPython.display import Markdown, display
+from robustmer import corpora
+from robustmer.book.answers import answer, numbers_folded, own_run
+from robustmer.book.figures import dots, forest
+from robustmer.book.picture import show
+from robustmer.book.registry import SYSTEMS, look
+from robustmer.experiments import findings, papers
+from robustmer.experiments.grid import compute
+from robustmer.experiments.papers import nmer
+from robustmer.experiments.statistics import over_speakers
+from robustmer.experiments.tables import Results, wide
 
-from robustmer.corpora import find
-from robustmer.display import download, paper_beside_ours, run_card, table, theme
-from robustmer.papers import nmer
-from robustmer.papers import nmer_tables as tables
-from robustmer.statistics import plus_minus, summarise
-
-palette = theme()
-name = find(corpus).NAME
-start = time.perf_counter()
-rows = tables.run(profile, device, corpus, noise, seed, {"2": ["majority class", "MEN", "MEN, noisy training", tables.BAR, "NMER"]})
-seconds = time.perf_counter() - start
-
-# %% tags=["hide-input"]
-source = run_card(profile, name, device, seconds, folds=rows["fold"].nunique(),
-                  seeds=rows["seed"].nunique(), fingerprint=rows["fingerprint"].iloc[0])
-shown = tables.blocks(rows)
-
-# %% [markdown]
-# ## Table 3, paper and ours
-#
-# The paper prints Gaussian noise; where ours has impulse noise too, there is nothing to put beside it.
-
-# %% tags=["hide-input"]
-paper_beside_ours(shown, tables.table_3, "3", "Table 3, NMER by what stays clean")
-for block in shown:
-    part = tables.incomplete_rows(block.rows)
-    part = part[part["condition"].isin(nmer.incomplete_headers(block.dataset))]
-    display(Markdown(f"{block.title}. {tables.losers(part, ['NMER'])} {tables.about_wa(block.rows)}"))
+measured = papers.results("nmer")
+frames = []
+for name in findings.PEOPLE["nmer"]:
+    part = nmer.tables("paper", name)["3"].where(metric="UA", noise="gaussian", level=-40.0, system=["NMER", "LogReg"], trained="noisy")
+    frames.append(part.summarise(measured).assign(panel=part.dataset))
+loud = pd.concat(frames)
+loud = loud[~loud["condition"].isin(["avg", "none", "clean"])]
+best = loud[(loud["system"] == "NMER") & (loud["condition"].str.len() == 1)].set_index(["panel", "condition"])["mean"]
+face, voice = (best["RAVDESS-AV", letter] for letter in "va")
+control = nmer.control()
+cost = over_speakers(control.where(noise="both").values(measured), ["system", "trained", "condition"])
+spared, spent = (cost[(cost["system"] == "NMER") & (cost["condition"] == clean)].iloc[0] for clean in ("a,l", "a,v"))
+answer(
+    (f"At −40 dB NMER has UA {face:.2f} with only the face clean and {voice:.2f} with only the voice.", "people"),
+    (f"On CMU-MOSI it does leave the useless face alone: noise there costs {100 * spared['mean']:.1f} points "
+     f"({findings.signed(100 * spared['low'])} to {100 * spared['high']:.1f}), on the words {100 * spent['mean']:.0f}.", "people"),
+)  # fmt: skip
 
 # %% [markdown]
-# ## Which modality carries
-#
-# What is left at the loudest noise, by condition, for NMER, MEN and logistic regression.
+# The letters name the modalities that stay clean: a (voice), v (face), l (words). All others have Gaussian noise at −40 dB.
 
-# %% mystnb={"figure": {"name": "fig-nmer-by-condition", "caption": "UA at the highest Gaussian noise level of each corpus, by the modalities that stay clean; `none`: all noisy, for a network that learnt the incomplete conditions. Bars: 95% intervals. Dotted: chance."}} tags=["hide-input"]
-import matplotlib.pyplot as plt
-import numpy as np
-
-figure, axes = plt.subplots(1, len(shown), figsize=(9, 3.8), layout="constrained", squeeze=False, sharey=True)
-drawn = ["LogReg, noisy training", "MEN", "MEN, noisy training", "NMER"]
-for axis, block in zip(axes[0], shown, strict=True):
-    part = tables.incomplete_rows(block.rows)
-    part = part[(part["metric"] == "UA") & (part["noise"] == "gaussian")]
-    worst = min(part["snr_db"], key=float)
-    means = summarise(part[part["snr_db"] == worst], ["system", "condition"])
-    order = [*nmer.incomplete_headers(block.dataset), "none"]
-    for i, (colour, system) in enumerate(zip(palette, drawn, strict=False)):
-        one = means[means["system"] == system].set_index("condition").reindex(order)
-        at = np.arange(len(order)) + 0.16 * (i - 1.5)
-        half = (one["high"] - one["mean"]).fillna(0)
-        axis.errorbar(at, one["mean"], half, fmt="o", ms=5, lw=1.2, color=colour, label=system)
-    axis.axhline(block.chance, color="grey", ls=":", lw=1)
-    title = f"{block.dataset}, {tables.level_name(worst)}"
-    axis.set(title=title + (f"\nown run, {profile}" if block.slug == "here" else "\nmeasured"), ylabel="UA")
-    axis.set_xticks(range(len(order)), [h if h == "none" else f"{{{h}}}" for h in order],
-                    rotation=45 if len(order) > 3 else 0)
-figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
-plt.show()
+# %%
+letters = {"a": "only the voice", "v": "only the face", "l": "only the words", "a,v": "voice and face", "a,l": "voice and words",
+           "v,l": "face and words"}  # fmt: skip
+frame = loud.assign(row=loud["condition"].map(letters), value=loud["mean"],
+                    system=[" ".join(row) if row.system in nmer.BOTH else row.system for row in loud["row"]])  # fmt: skip
+show(lambda width: dots(frame, SYSTEMS, "UA", width, lines={"RAVDESS-AV": 1 / 8, "CMU-MOSI": 1 / 2}), "fig-nmer-conditions",
+     "Face on RAVDESS-AV, words on CMU-MOSI: NMER and logistic regression lean on the same modality. Thin line: chance.",
+     "Two panels. On RAVDESS-AV a clean face is worth most, on CMU-MOSI clean words. NMER and logistic regression agree.",
+     "RAVDESS-AV")  # fmt: skip
 
 # %% [markdown]
-# ## A negative control
+# ## The negative control
 #
-# The visual vectors of CMU-MOSI were learned from the labels of its train part and are hardly better than guessing on its
-# test part: a modality that is said to carry nothing. **Noise on it should then change nothing beyond the interval**,
-# while noise on the text must.
+# On CMU-MOSI the visual vectors carry next to nothing on the test split. Noise on them should therefore cost nothing, and noise on the
+# words much. The cost is UA on clean data minus UA under noise, a mean over 20 draws of the noise, two kinds and four levels. Its interval
+# is over the videos of the test split.
+
+# %%
+rows = [nmer.Row(*names) for names in zip(cost["system"], cost["trained"], strict=True)]
+shown = cost.assign(row=[look(row).label for row in rows], kind="people", value=100 * cost["mean"], low=100 * cost["low"],
+                     high=100 * cost["high"], panel=cost["condition"].map({"a,l": "noise on the face", "a,v": "noise on the words"}))  # fmt: skip
+show(lambda width: forest(shown, "points of UA lost", width, legend={"people": "CMU-MOSI, 95% over videos"}), "fig-nmer-control",
+     "Noise on the useless face costs no system much, noise on the words costs all of them. Uncorrected intervals.",
+     "Two panels. The cost of noise on the face lies close to zero for five systems; that of noise on the words is an order larger.",
+     "CMU-MOSI")  # fmt: skip
+
+# %% [markdown]
+# All averages for the face are above zero, so this does not show that the face carries *nothing*. It shows that the protocol sees a real
+# effect where there is one.
 #
-# A difference is that of one training with itself: clean input minus input where only that modality is noisy. Seeds of one
-# split meet the same test rows, in the tables under one draw of noise, so an interval over seeds knows neither other people
-# nor other noise. Here each difference is a mean over twenty draws, and its interval is over the videos of the test part,
-# each taken as one speaker, whose rows stand and fall together, and over seeds (`evaluate.ua_lost`,
-# `statistics.over_speakers`). Levels, noises and seeds are taken to err together, which makes it rather too wide.
+# ## All numbers
 
 # %% tags=["hide-input"]
-from robustmer.papers.protocol import source_of
-from robustmer.results import ledger, read
+for name in ("ravdess_av", "mosi_bclstm"):
+    part = nmer.tables("paper", name)["3"].where(metric="UA", noise="gaussian", system=["NMER", "LogReg"], trained="noisy")
+    lines = part.summarise(measured)
+    lines = lines.assign(row=[f"{look(line.row).label}, {nmer.db(line.level)}" for line in lines.itertuples()], column=lines["condition"])
+    numbers_folded(wide(lines).rename_axis("system").reset_index(), f"UA, {part.dataset}", file=f"table3-{name}.csv")
+numbers_folded(shown[["row", "panel", "value", "low", "high"]], "The negative control, points of UA lost", decimals=1)
 
-measured = read(ledger("nmer_control"))
-found = tables.control(measured)
-found["noise on"] = found["condition"].map({"a,l": "v", "a,v": "l"})
-found["beyond"] = (found["low"] > 0) | (found["high"] < 0)
-found["cell"] = [plus_minus(m, h, sign=True) + ("\u202f*" if b else "")
-                 for m, h, b in zip(found["mean"], found["high"], found["beyond"], strict=True)]
-average = found["snr_db"] == "avg"
-source = source_of(measured).replace(" (intervals over seeds only)", "") + " Computed by `bench/negative_control.py`."
-wide = found[average].pivot(index="system", columns="noise on", values="cell").reindex(dict.fromkeys(found["system"]))
-table(wide[["v", "l"]].rename(columns={"v": "noise on v", "l": "noise on l"}), "tbl-nmer-control",
-      "CMU-MOSI: UA lost by noise on one modality, mean over two noises and four levels",
-      "± half the 95% interval over the videos of the test part and over seeds; * beyond it, uncorrected.", source=source)
+# %% [markdown]
+# ## Your own run
 
-# %% tags=["hide-input"]
-levels = found[~average].assign(level=found["snr_db"][~average].map(tables.level_name))
-wide = levels.pivot(index=["noise on", "system", "noise"], columns="level", values="cell")
-table(wide[tables.level_names(nmer.LEVELS_DB)].fillna("–").sort_index(ascending=[False, True, True]),
-      "tbl-nmer-control-levels", "CMU-MOSI: UA lost by noise on one modality, at each level", "As above.", source=source)
+# %% tags=["hide-output"]
+own = nmer.tables(profile, corpus, noises=(noise,), first_seed=seed)["3"].where(metric="UA", system="NMER")
+ledger = papers.ledger_of("nmer", profile)
+compute(own.jobs(), ledger, workers=2, device=device, fresh=profile != "paper", progress=False)
+scores = own.summarise(Results.read(ledger))
+own_run(profile, corpora.named(corpus).dataset, [f"{len(own.jobs())} trainings"])
+numbers_folded(wide(scores, row=lambda row: look(row).label).rename_axis("system").reset_index(), "UA of your own run")
 
-# %% tags=["hide-input"]
-quiet, heard = (found["noise on"] == letter for letter in "vl")
-over_seeds = summarise(measured[measured["condition"] == "a,l"], ["system", "noise", "snr_db"])
-by_seeds = int(((over_seeds["low"] > 0) | (over_seeds["high"] < 0)).sum())
-single, means, text = found[quiet & ~average], found[quiet & average], found[heard & average]
-caught = means[means["beyond"]]["system"].tolist()
-corrected = int((means["p_holm"] < 0.05).sum())
-display(Markdown(f"""
-- **With intervals over seeds alone the control fails**: there noise on the visual vectors is beyond them at {by_seeds} of
-  {len(over_seeds)} places. So on a corpus with one split such an interval tells first weights apart and not effects, and
-  the tables of CMU-MOSI are to be read so.
-- **With intervals over videos**, and as many comparisons corrected for as there are (Holm), noise on the visual vectors is
-  told from nothing for {corrected} of {len(means)} systems on average and at {int((single["p_holm"] < 0.05).sum())} of
-  {len(single)} places: the control is {"**not passed**" if corrected else "passed"}. Uncorrected it is beyond for
-  {', '.join(caught) or 'none'} on average and at {int(single["beyond"].sum())} places. Noise on the text is beyond for
-  {int((text["p_holm"] < 0.05).sum())} of {len(text)}, and costs {text["mean"].mean() / means["mean"].mean():.0f} times as
-  much.
-- That the visual vectors carry *nothing* on the test part is not shown: {int((means["mean"] > 0).sum())} of the
-  {len(means)} averages are above 0, {means["mean"].min():.3f} to {means["mean"].max():.3f}, and their intervals reach
-  {means["high"].max():.3f}. A cost is no proof of the contrary either: noise disturbs a sum even where what it covers
-  tells nothing.
-"""))
-download(measured, "nmer-control.csv", "The rows of the negative control")
+# %% [markdown]
+# ## Limits
+#
+# RAVDESS-AV has no words, since all actors speak the same sentence. On CMU-MOSI the text vectors were learned with labels of the train
+# split. What one modality is worth alone is shown in {ref}`nmer-table-4`.

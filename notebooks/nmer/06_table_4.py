@@ -15,137 +15,79 @@
 
 # %% [markdown]
 # (nmer-table-4)=
-# # Table 4: one modality alone
+# # One modality alone
 #
-# NMER section 3.6.2 (3). A classifier hears, sees or reads one modality only, clean and then under Gaussian noise.
-# **What does each modality carry, and which of them does noise hurt most?**
+# **What is one modality worth alone, and how fast does noise take it away?** Table 4 of the paper, section 3.6.2.
 
 # %% tags=["parameters"] nbmake={"mock": {"profile": "smoke"}}
 profile: str = "quick"
 device: str = "cpu"
 corpus: str = "synthetic"
-noise: str = "gaussian"
 seed: int = 0  # the first of the profile's seeds
 
-# %% tags=["hide-input"]
-import time
-
+# %% tags=["remove-input"]
 import pandas as pd
-from IPython.display import Markdown, display
 
-from robustmer.corpora import find
-from robustmer.display import run_card, table, table_markdown, tabs, theme
-from robustmer.papers import nmer
-from robustmer.papers import nmer_tables as tables
-from robustmer.statistics import paired, summarise
+from robustmer import corpora
+from robustmer.book.answers import answer, numbers_folded, own_run
+from robustmer.book.figures import dots
+from robustmer.book.picture import show
+from robustmer.book.registry import SYSTEMS, look
+from robustmer.experiments import findings, papers
+from robustmer.experiments.grid import compute
+from robustmer.experiments.papers import nmer
+from robustmer.experiments.tables import Results, wide
 
-palette = theme()
-name = find(corpus).NAME
-start = time.perf_counter()
-rows = tables.run(profile, device, corpus, noise, seed, {"4": [], "2": ["majority class"]})
-seconds = time.perf_counter() - start
-
-# %% tags=["hide-input"]
-_ = run_card(profile, name, device, seconds, folds=rows["fold"].nunique(),
-             seeds=rows["seed"].nunique(), fingerprint=rows["fingerprint"].iloc[0])
-shown = [block for block in tables.blocks(rows) if len(tables.alone(block.rows))]
-
-# %% [markdown]
-# ## Table 4, paper and ours
-#
-# The paper says that noisy data are sent "directly to the classifier", and not whether the classifier learnt the noise.
-# Both are here: trained on clean data, and trained with the noise and level of the test. Its row "0dB" is read as clean
-# data: by equation 5 it would be as much noise as signal, but the text takes it for what each modality carries.
-
-# %% tags=["hide-input"]
-for block in shown:
-    display(Markdown(f"**{block.title}**, beside {tables.COUNTERPART[block.dataset]} as published"))
-    tabs({
-        metric: table_markdown(
-            tables.table_4(block.rows, metric), f"tbl-nmer-4-{block.slug}-{metric.lower()}",
-            f"Table 4, {block.dataset}, one modality alone, Gaussian noise, {metric}",
-            "Paper (IEMOCAP only): as printed. Ours: mean ± half the 95% interval, a MEN that is shown one modality; ↓ below "
-            "logistic regression that learnt what is tested. "
-            f"Always answering the train part's commonest class gives {tables.majority(block.rows, metric)}. {block.source}")
-        for metric in ("WA", "UA")
-    })
-for block in shown:
-    said = tables.losers(tables.uni_modal(block.rows), (nmer.UNI_MODAL, nmer.UNI_MODAL + nmer.NOISY),
-                         ("noise", "snr_db", "letter"))
-    display(Markdown(f"{block.title}. {said} {tables.about_wa(block.rows)}"))
-
-# %% mystnb={"figure": {"name": "fig-nmer-alone", "caption": "UA of one modality alone against the nominal SNR of Gaussian noise. Solid: trained with the noise of the test; dashed: trained on clean data. Bands: 95% intervals. Dotted: chance."}} tags=["hide-input"]
-import matplotlib.pyplot as plt
-
-figure, axes = plt.subplots(1, len(shown), figsize=(9, 3.6), layout="constrained", squeeze=False)
-for axis, block in zip(axes[0], shown, strict=True):
-    part = tables.alone(block.rows[block.rows["metric"] == "UA"])
-    means = summarise(part[(part["name"] == nmer.UNI_MODAL) & (part["noise"] != "")],
-                      ["letter", "how", "snr_db"])
-    for colour, letter in zip(palette, "avl", strict=False):
-        if letter not in set(means["letter"]):
-            continue
-        for how, style in (("", "--"), (nmer.NOISY, "-")):
-            one = means[(means["letter"] == letter) & (means["how"] == how)]
-            one = one.assign(snr_db=one["snr_db"].astype(float)).sort_values("snr_db")
-            label = letter if how else None
-            axis.plot(one["snr_db"], one["mean"], style, marker="o", color=colour, label=label)
-            axis.fill_between(one["snr_db"], one["low"], one["high"], color=colour, alpha=0.12, lw=0)
-    axis.axhline(block.chance, color="grey", ls=":", lw=1)
-    axis.set(title=f"{block.dataset}" + (f" (own run, {profile})" if block.slug == "here" else ""),
-             xlabel="nominal SNR (dB)", ylabel="UA", xticks=sorted(means["snr_db"].astype(float).unique()))
-    axis.invert_xaxis()
-    axis.legend()
-plt.show()
+measured = papers.results("nmer")
+alone = pd.concat([nmer.tables("paper", name)["4"].where(metric="UA").summarise(measured).assign(panel=corpora.named(name).dataset)
+                   for name in findings.PEOPLE["nmer"]])  # fmt: skip
+clean = alone[(alone["noise"] == "") & (alone["system"] == nmer.UNI_MODAL) & (alone["trained"] == "clean")]
+clean = clean.set_index(["panel", "condition"])["mean"]
+loud = alone[(alone["level"] == -20) & (alone["panel"] == "RAVDESS-AV") & (alone["system"] == nmer.UNI_MODAL)]
+answer(
+    (f"Clean and alone the face leads on RAVDESS-AV (UA {clean['RAVDESS-AV', 'v']:.2f}, voice {clean['RAVDESS-AV', 'a']:.2f}).", "people"),
+    (f"At −20 dB one modality alone is near chance there ({loud['mean'].min():.2f} to {loud['mean'].max():.2f}; chance 1/8), whether or "
+     "not it met the noise.", "people"),
+)  # fmt: skip
 
 # %% [markdown]
-# ## How much each modality loses
+# A MEN reads a single modality. The paper does not say whether its classifier learnt the noise of the test, so both are shown.
+
+# %%
+frame = alone.assign(value=alone["mean"], system=[" ".join(row) for row in alone["row"]],
+                     row=[f"{letter}, {nmer.db(level) if noisy else 'clean'}" for letter, noisy, level in
+                          zip(alone["condition"], alone["noise"], alone["level"], strict=True)])  # fmt: skip
+frame = frame[frame["level"].isna() | frame["level"].isin([-10.0, -40.0])]
+show(lambda width: dots(frame, SYSTEMS, "UA", width, lines={"RAVDESS-AV": 1 / 8, "CMU-MOSI": 1 / 2}), "fig-nmer-alone",
+     "One modality alone falls to chance between −10 and −40 dB. Thin line: chance; bars: 95%.",
+     "Two panels of UA by modality and level. Clean, the face leads on RAVDESS-AV and the words on CMU-MOSI; at -40 dB all are at chance.",
+     "RAVDESS-AV")  # fmt: skip
+
+# %% [markdown]
+# The paper still prints WA of .39 to .48 for one modality at −20 dB on IEMOCAP. Its samples are sequences, which average noise away
+# ({ref}`nmer-table-5`).
 #
-# From clean data to the mildest level, in points of WA, as section 3.6.2 (3) counts it.
+# ## All numbers
 
 # %% tags=["hide-input"]
-def clean_and_noisy(part, letter, level, how):
-    """The rows of one modality on clean data, and at this level after that training."""
-    part = part[part["letter"] == letter]
-    return (part[(part["noise"] == "") & (part["how"] == "")].assign(system="clean"),
-            part[(part["snr_db"] == level) & (part["how"] == how)].assign(system="noisy"))
+for name in findings.PEOPLE["nmer"]:
+    for metric in nmer.METRICS:
+        part = nmer.tables("paper", name)["4"].where(metric=metric)
+        shown = wide(part.summarise(measured), row=lambda row: look(row).label, column=lambda c: f"{c.condition} {nmer.db(c.level) or 'clean'}")
+        numbers_folded(shown.rename_axis("system").reset_index(), f"{metric}, {part.dataset}", file=f"table4-{name}-{metric}.csv")
 
+# %% [markdown]
+# ## Your own run
 
-lines, losses = [], {}
-for block in shown:
-    part = tables.alone(block.rows)
-    part = part[part["name"] == nmer.UNI_MODAL]
-    part, ua = part[part["metric"] == "WA"], part[part["metric"] == "UA"]
-    first = max((s for s in part["snr_db"] if s), key=float)
-    for letter in sorted(set(part["letter"])):
-        for how, trained in (("", "clean"), (nmer.NOISY, "with the noise")):
-            wa_lost, ua_lost = (paired(pd.concat(clean_and_noisy(metric, letter, first, how)), "clean", "noisy")
-                                for metric in (part, ua))
-            clean, noisy = clean_and_noisy(part, letter, first, how)
-            both = clean.merge(noisy, on=["dataset", "fold", "seed"])
-            losses[block.title, trained, letter] = both.assign(value=both["value_x"] - both["value_y"])
-            lines.append({"corpus": block.title, "modality": letter, "to": tables.level_name(first), "trained": trained,
-                          "UA lost": 100 * ua_lost["mean"], "WA lost": 100 * wa_lost["mean"],
-                          "low": 100 * wa_lost["low"], "high": 100 * wa_lost["high"]})
-printed = tables.published("nmer", 4).query("metric == 'WA'").pivot(index="snr_db", columns="modality", values="value")
-theirs = (100 * (printed.loc["0"] - printed.loc["-10"])).to_dict()
-lost = pd.DataFrame(lines)
-table(lost, "tbl-nmer-4-lost", "Points lost from clean data to the mildest noise, one modality alone",
-      "low, high: 95% interval of WA, where there are three repetitions. The paper's table gives "
-      + ", ".join(f"{m} {v:.1f}" for m, v in theirs.items()) + " (IEMOCAP).", decimals=1, source=" ".join(block.source for block in shown))
-most = []
-for (title, trained), part in lost.groupby(["corpus", "trained"], sort=False):
-    part = part.sort_values("WA lost", ascending=False)
-    if part["WA lost"].iloc[0] <= 0 or len(part) < 2:
-        most.append(f"- {title}, trained {trained}: " + ("none loses" if len(part) > 1 else "it has one modality"))
-        continue
-    first, second = part["modality"].iloc[:2]
-    both = pd.concat(losses[title, trained, letter].assign(system=letter) for letter in (first, second))
-    apart = paired(both, first, second)  # the losses of the same trainings' folds and seeds
-    mark = "**" if apart["low"] > 0 else ""
-    most.append(f"- {title}, trained {trained}: {mark}{first}{mark} ({part['WA lost'].iloc[0]:.1f}), more than {second} by "
-                f"{100 * apart['mean']:.1f}"
-                + ("" if pd.isna(apart["low"]) else f" ({100 * apart['low']:.1f} to {100 * apart['high']:.1f})"))
-display(Markdown(f"Which modality loses most WA? The paper's table: {max(theirs, key=theirs.get)}. Here, with "
-                 "95% intervals of the difference (over folds, or over seeds of one split), bold where it is beyond:\n\n"
-                 + "\n".join(most)))
+# %% tags=["hide-output"]
+own = nmer.tables(profile, corpus, noises=("gaussian",), first_seed=seed)["4"].where(metric="UA")
+ledger = papers.ledger_of("nmer", profile)
+compute(own.jobs(), ledger, workers=2, device=device, fresh=profile != "paper", progress=False)
+scores = own.summarise(Results.read(ledger))
+own_run(profile, corpora.named(corpus).dataset, [f"{len(own.jobs())} trainings"])
+numbers_folded(wide(scores, row=lambda row: look(row).label).rename_axis("system").reset_index(), "UA of your own run")
+
+# %% [markdown]
+# ## Limits
+#
+# The row "0 dB" of the paper is read as clean data. The corpora are those of {ref}`nmer-table-2`.

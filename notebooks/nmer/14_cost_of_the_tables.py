@@ -17,232 +17,187 @@
 # (nmer-cost-of-the-tables)=
 # # What the tables cost
 #
-# A table of this part is hundreds of trainings that do not depend on each other. **What did each table take, where does
-# the time of a step go, and how does that compare with the papers' own code?** The paper says nothing about time.
+# A table of this part is hundreds of trainings that do not depend on each other. **What did each table take, where does the time
+# of a step go, and how does that compare with the papers' own code?** The paper reports no time.
 
 # %% tags=["parameters"] nbmake={"mock": {"profile": "smoke"}}
-profile: str = "quick"  # of the loss curves; the costs are those of profile paper
-seeds: int = 3  # of the loss curves
+profile: str = "quick"  # changes nothing on this page: it shows what was measured
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code: imports, the answer and the figure", "code_prompt_hide": "Code: imports, the answer and the figure"}
 import json
 
-import matplotlib.pyplot as plt
 import pandas as pd
-from IPython.display import Markdown, display
+from IPython.display import Markdown
 
-from robustmer.bench import ROWS, TRAIN_ROWS
-from robustmer.bench import table as bench_table
-from robustmer.conditions import CLEAN, incomplete
-from robustmer.corpora import CORPORA, is_here, load
-from robustmer.cost import step_cost
-from robustmer.display import table, theme
-from robustmer.noise import NoiseScheduler
-from robustmer.papers import nmer
-from robustmer.results import RESULTS, ledger, read
-from robustmer.systems import MEN
-from robustmer.train import Budget, fit, seeded
+from robustmer.book.answers import answer, numbers_folded
+from robustmer.book.display import table
+from robustmer.book.figures import dots
+from robustmer.book.picture import show
+from robustmer.book.plots import stacks
+from robustmer.book.registry import GREY, System
+from robustmer.experiments import project
+from robustmer.experiments.papers import PAPERS, results
 
-palette = theme()
-p = nmer.profile_named(profile)
-budget = nmer.PROFILES["paper"].budget
-rows = read(ledger("nmer"))
-trainings = rows.drop_duplicates(["key", "fingerprint"])
+trainings = {paper: results(paper).trainings for paper in ("nmer", "nmer_beyond")}
+records = pd.DataFrame([
+    {"paper": paper, "key": key, "system": record["recipe"]["system"], "dataset": record["dataset"], "seconds": record["seconds"]}
+    for paper, part in trainings.items() for key, record in part.items()
+])  # fmt: skip
+hours = records["seconds"].sum() / 3600
+bench = json.loads((project() / "results/measured/bench.json").read_text())
+peers = pd.read_csv(project() / "results/peers/nmer_step.csv").set_index("system")["seconds"]
+spelling = {"IFMMIN": "IF-MMIN"}
+steps = pd.DataFrame(bench["systems"]).assign(system=lambda t: t["system"].replace(spelling))
+steps["peer"] = steps["system"].map(peers)
+faster = (steps["peer"] / steps["step_seconds"]).dropna()
+
+answer(
+    (f"All measured tables of Part I took {hours:.1f} core hours for {len(records)} trainings.", "people"),
+    (f"A step at IEMOCAP's size is {faster.min():.1f} to {faster.max():.1f} times as fast as in the papers' released code.",
+     "synthetic"),
+    "Most of it is spent in the encoders' forward and backward passes.",
+)  # fmt: skip
+
+order = ["Majority", "LogReg", "MEN", "MCTN", "MMIN", "IFMMIN", "NMERWithoutVAE", "NMER"]
+median = records.groupby(["dataset", "system"])["seconds"].quantile([0.1, 0.5, 0.9]).unstack().reset_index()
+median = median[median["system"].isin(order)].sort_values("system", key=lambda s: s.map(order.index))
+shown = median.assign(panel=median["dataset"], row=median["system"].replace(spelling | {"NMERWithoutVAE": "NMER w/o VAE"}),
+                      value=median[0.5], low=median[0.1], high=median[0.9], system="all")  # fmt: skip
+show(
+    lambda width: dots(shown, {"all": System("one training", "", GREY, "o")}, "seconds of one training", width),
+    "fig-nmer-cost-systems",
+    "A training of NMER takes several times as long as one of MEN. Median and the range of eight in ten trainings, one core, other "
+    "programs running beside.",
+    "Two panels, one a corpus, with one row a system. Seconds grow from logistic regression to MEN, MCTN, the imagination networks "
+    "and NMER.",
+    corpus="RAVDESS-AV",
+)  # fmt: skip
 
 # %% [markdown]
 # ## Table by table
 #
-# Each row of the ledger knows how long its training and evaluation took, and on what. Products (a multiplication and an
-# addition are two operations) are counted on one batch of the corpus and multiplied by the steps of the budget; memory is
-# what one training needs at once: weights, gradients, AdamW's two moments, and what the backward pass reads.
+# Every record of a training holds its seconds. A table knows its recipes, and a training that two tables share counts in both.
 
 # %%
-def cost_of(corpus: str, system: type, **options) -> dict[str, float]:
-    """Products and bytes of one training on a corpus, counted on its first batch."""
-    data = load(corpus)
-    train, _, _ = data.fold(0)
-    batch = train[range(min(budget.batch_size, len(train)))]
-    with seeded("cost"):
-        made = system(data.dims, data.classes, **options)
-    cost = step_cost(made, batch, incomplete(data.modalities, NoiseScheduler(snr_db=-10)), 1)
-    steps = budget.steps(len(train))
-    return {"flops": cost.flops_per_row * cost.rows * steps,
-            "bytes": 16 * cost.parameters + cost.kept_bytes}
+titles = {"2": "Tables 2 and 3", "4": "Table 4", "5": "Table 5", "ablation": "ablation"}
+rows = []
+for paper, corpus in [(p, c) for p in trainings for c in ("ravdess_av", "mosi_bclstm")]:
+    for number, of_paper in PAPERS[paper].tables("paper", corpus).items():
+        if paper != "nmer" or number in titles:
+            keys = {recipe.key for recipe in of_paper.jobs()} & set(trainings[paper])
+            spent = sum(trainings[paper][key]["seconds"] for key in keys) / 3600
+            rows.append(
+                {
+                    "corpus": of_paper.dataset,
+                    "table": titles.get(number, of_paper.title),
+                    "trainings": len(keys),
+                    "core hours": spent,
+                }
+            )
 
-
-measured = {name: module.NAME for name, module in CORPORA.items()
-            if module.NAME in set(rows["dataset"])}
-costs = {
-    (dataset, name): cost_of(corpus, *nmer.SPELLING[name][:1], **nmer.SPELLING[name][1])
-    for corpus, dataset in measured.items() if is_here(corpus)
-    for name in sorted({s.split(",")[0] for s in trainings["system"]} & set(nmer.SPELLING))
-}
-
-# %% tags=["hide-input"]
-titles = {"2": "Tables 2 and 3", "4": "Table 4", "5": "Table 5", "ablation": "ablation (3.6.4)",
-          "transfer": "noise transfer", "old ways": "zeros and absence"}
-spelling_of = {dataset: corpus for corpus, dataset in measured.items()}
-lines, left = [], dict.fromkeys(spelling_of, 0)
-for dataset, part in trainings.groupby("dataset", sort=False):
-    for name, title in titles.items():
-        planned = {r.key for r in nmer.recipes("paper", [spelling_of[dataset]], tables=[name])}
-        here = part[part["key"].isin(planned)]
-        left[dataset] += len(planned) - len(here)
-        if here.empty:
-            continue
-        systems = [(dataset, s.split(",")[0]) for s in here["system"]]
-        known = [costs[s] for s in systems if s in costs]
-        whole = len(known) == len(systems)
-        lines.append({
-            "corpus": dataset, "table": title, "trainings": f"{len(here)} of {len(planned)}",
-            "diverged": int(here["value"].isna().sum()),
-            "core hours": f"{here['seconds'].sum() / 3600:.1f}",
-            "median, s": f"{here['seconds'].median():.0f}",
-            "products, PFLOP": f"{sum(c['flops'] for c in known) / 1e15:.2f}" if whole else "–",
-            "memory, MB": f"{max(c['bytes'] for c in known) / 2**20:.0f}" if whole else "–",
-            "device": ", ".join(sorted(set(here["device"]))),
-        })
-table(pd.DataFrame(lines), "tbl-nmer-cost-tables", "What each table took",
-      f"From the {len(trainings)} trainings under results/measured, one core each; a training that two tables share "
-      "counts in both. Other programs ran on the same cores, so hours are an upper bound. A dash: the corpus is not on "
-      "the machine that rendered this page.")
-total = trainings["seconds"].sum() / 3600
-lacking = [f"{CORPORA[c].NAME} (" + (f"{left[CORPORA[c].NAME]} trainings" if CORPORA[c].NAME in left else "all of it") + ")"
-           for c in nmer.PROFILES["paper"].seeds if left.get(CORPORA[c].NAME, 1)]
-display(Markdown(
-    f"All together **{total:.1f} core hours**. Of the paper's protocol these are not measured: {', '.join(lacking) or 'none'}. "
-    "IEMOCAP and CMU-MOSEI need their files; synthetic data at IEMOCAP's size need a GPU or weeks of a core "
-    "({ref}`nmer-all-of-table-2`). The systems differ more than the tables:"))
-
-# %% tags=["hide-input"]
-per_system = trainings.assign(system=trainings["system"].str.split(",").str[0]).groupby(["dataset", "system"])["seconds"]
-spread = per_system.agg(["size", "median", "max", "sum"]).reset_index()
-spread["hours"] = spread.pop("sum") / 3600
-table(spread.rename(columns={"size": "trainings", "median": "median, s", "max": "longest, s", "dataset": "corpus"}),
-      "tbl-nmer-cost-systems", "Seconds of one training, by system", "From the same rows.", decimals=1)
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this table", "code_prompt_hide": "Code of this table"}
+tables = pd.DataFrame(rows).query("trainings > 0").sort_values(["corpus", "core hours"], ascending=[False, False])
+table(tables, "tbl-nmer-cost-tables", "What each table took",
+      "One core a training. Other programs ran on the same cores, so hours are an upper bound.", decimals=1)  # fmt: skip
 
 # %% [markdown]
 # ## A step, and the papers' own code
 #
-# Both corpora above have one vector an utterance. The paper's own features are sequences, so a step is measured at
-# IEMOCAP's shapes: 128 rows of 155 frames of audio (130 wide), 50 of video (342) and 22 tokens of text (1024), all at
-# full length. The papers' released code was run at the same shapes, on two cores of the same kind of machine. The *floor*
-# is what the step's products take at the rate of one large matrix product, or its bytes at the rate of one large copy,
-# whichever is more.
+# Both corpora of people have one vector a sample. The paper's own features are sequences, so a step is measured at IEMOCAP's
+# shapes: 128 samples of 155 audio frames (130 wide), 50 of video (342) and 22 tokens of text (1024), all at full length. The
+# papers' released code ran at the same shapes on the same kind of machine. The *floor* is what the step's products take at the
+# rate of one large matrix product, or its bytes at the rate of one large copy, whichever is longer.
 
 # %%
-bench = json.loads((RESULTS / "measured" / "bench.json").read_text())
-ours = bench_table(bench)
-peers = pd.read_csv(RESULTS / "peers" / "nmer_step.csv").set_index("system")["seconds"]
-spelt = {system.__name__: name for name, (system, fixed) in nmer.SPELLING.items()
-         if not fixed and name != nmer.UNI_MODAL}
-ours["system"] = ours["system"].replace(spelt)
-ours.insert(2, "papers' code, s", ours["system"].map(peers))
-ours.insert(3, "faster", (ours["papers' code, s"] / ours["step, s"]))
+floor = steps[["step_flops", "step_bytes"]] / [bench["rates"]["flops_per_second"], bench["rates"]["bytes_per_second"]]
+cost = pd.DataFrame({
+    "system": steps["system"],
+    "parameters, M": steps["parameters"] / 1e6,
+    "GFLOP a sample": steps["step_flops"] / bench["rows"] / 1e9,
+    "step, s": steps["step_seconds"],
+    "papers' code, s": steps["peer"],
+    "floor, s": floor.max(axis=1),
+    "peak, MB": (steps["peak_bytes"] / 2**20).round().astype(int),
+})  # fmt: skip
 
-# %% tags=["hide-input"]
-machine = (f"Ours: {bench['processor']}, {bench['threads']} threads, torch {bench['torch']}, commit {bench['commit']}; "
-           f"{bench['rates']['flops_per_second'] / 1e9:.0f} GFLOP/s in products, "
-           f"{bench['rates']['bytes_per_second'] / 1e9:.1f} GB/s in copies.")
-steps = ours[["system", "step, s", "papers' code, s", "faster", "floor, s", "rows/s", "peak, MB"]]
-table(steps.assign(faster=[f"{x:.1f} ×" if x == x else "–" for x in steps["faster"]],
-                   **{"papers' code, s": [f"{x:.3f}" if x == x else "–" for x in steps["papers' code, s"]]}),
-      "tbl-nmer-step", "One training step at full length", f"{machine} Peak memory is that of the whole process. Of two "
-      "stages it is the longer one's step. The papers' code: torch 2.13.0, two threads; results/peers.", decimals=3)
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this figure", "code_prompt_hide": "Code of this figure"}
+machine = (f"{bench['processor']}, {bench['threads']} threads, torch {bench['torch']}, commit {bench['commit']}; "
+           f"{bench['rates']['flops_per_second'] / 1e9:.0f} GFLOP/s in products.")  # fmt: skip
+table(cost, "tbl-nmer-step", "One training step of 128 samples at full length",
+      f"{machine} Operations are counted product by product; peak memory is that of the process. Of a system with a teacher the "
+      "longer step.", decimals=2)  # fmt: skip
 
-# %% mystnb={"figure": {"name": "fig-nmer-step-parts", "caption": "Where the time of a step goes, in seconds, and its floor (a bar across). Taking the rows from the corpus is too little to see."}} tags=["hide-input"]
-parts = ["data", "noise", "forward", "backward", "update"]
-figure, axis = plt.subplots(figsize=(8, 0.5 + 0.45 * len(bench["systems"])), layout="constrained")
-for y, system in enumerate(bench["systems"]):
-    left = 0.0
-    for colour, part in zip(palette, parts, strict=False):
-        seconds = system["parts"][part]
-        axis.barh(y, seconds, left=left, color=colour, label=part if not y else None)
-        left += seconds
-    axis.plot([ours["floor, s"][y]] * 2, [y - 0.42, y + 0.42], color="black", lw=1.5, label="floor" if not y else None)
-axis.set(yticks=range(len(ours)), yticklabels=ours["system"], xlabel="seconds a step")
-axis.invert_yaxis()
-axis.legend(ncols=6, loc="upper center", bbox_to_anchor=(0.5, 1.2), frameon=False)
-plt.show()
-
-# %% [markdown]
-# Why it is faster: the papers' code asks the frozen teacher about the clean rows in every step, here it is asked once for
-# each fold; attention over a single token is a linear map and is computed as one; the
-# two directions and gates of an LSTM, and AdamW, are fused.
-#
-# ## Real lengths
-#
-# Utterances differ in length. If rows are drawn at random, one long row makes a whole batch long. Here rows
-# of similar length share a batch, in `robustmer.train.POOL` batches at a time, so that the same rows do not
-# meet in every epoch; results stay those of any other order of the rows, within what seeds differ.
-
-# %% tags=["hide-input"]
-epochs = ours[["system", "epoch, s", "any lengths", "full length"]].copy()
-epochs["papers' code"] = [f"{x * TRAIN_ROWS / ROWS:.0f}" if x == x else "–" for x in ours["papers' code, s"]]
-ratio = ours["papers' code, s"] * TRAIN_ROWS / ROWS / ours["epoch, s"]
-epochs["faster"] = [f"{x:.1f} ×" if x == x else "–" for x in ratio]
-table(epochs.rename(columns={"epoch, s": "similar lengths"}), "tbl-nmer-epoch",
-      f"Seconds of an epoch of {TRAIN_ROWS} rows",
-      f"{machine} Lengths are drawn as in the synthetic corpus (seconds log-normal, mean 4.5). The papers' code pads every "
-      "row to full length; its column is its step times the steps of an epoch.", decimals=1)
+names = {"data": "data", "noise": "noise", "forward": "forward", "backward": "backward", "update": "update"}
+parts = pd.DataFrame([{"row": s["system"], "part": names[part], "value": seconds}
+                      for s in steps.to_dict("records") for part, seconds in s["parts"].items()])  # fmt: skip
+show(
+    lambda width: stacks(parts, "seconds a step", width, dict(zip(steps["system"], floor.max(axis=1), strict=True)), "floor"),
+    "fig-nmer-step-parts",
+    "Backward takes most of a step, forward a third. A step takes one to two times its floor. Taking the samples from the corpus is "
+    "too short to see.",
+    "Stacked bars, one a system: a thin part for the noise, a third for the forward pass, more than half for the backward pass. A "
+    "black line in every bar marks the floor.",
+    corpus="synthetic",
+)  # fmt: skip
+nmer = steps.set_index("system").loc["NMER"]
+Markdown(f"NMER takes {nmer['step_seconds'] / steps.set_index('system').loc['MEN', 'step_seconds']:.1f} times the seconds of a step of "
+         f"MEN, with {nmer['parameters'] / steps.set_index('system').loc['MEN', 'parameters']:.0f} times the parameters: parameters do "
+         "not tell the time.")  # fmt: skip
 
 # %% [markdown]
-# Batches of similar length must not teach anything else. The same MEN, from the same first weights, on clean frame
-# sequences of the synthetic corpus, with rows in any order and with similar lengths together:
+# Why it is faster than the papers' code: there the frozen teacher reads the clean samples in every step, here once a training.
+# Attention over a single token is computed as the linear map that it is. The directions and gates of an LSTM, and AdamW, are
+# fused.
+#
+# Utterances differ in length, and one long sample makes a whole batch long. Here samples of similar length share a batch, 16
+# batches at a time, so that the same samples do not meet in every epoch. An epoch of 4,446 samples:
 
 # %%
-frames = load("synthetic", size=p.size, pooled=False)
-train, valid, _ = frames.fold(0)
-steps = 60 if p.budget.max_steps is None or p.budget.max_steps > 60 else p.budget.max_steps
-short = Budget(epochs=0, min_steps=steps, max_steps=steps, batch_size=32, checks=10)
-curves = []
-for seed in range(seeds):
-    for bucket in (True, False):
-        with seeded("curves", seed):
-            made = MEN(frames.dims, frames.classes)
-        for record in fit(made, train, valid, CLEAN, short, f"curves {seed}", bucket):
-            curves.append({"seed": seed, "batches": "similar lengths" if bucket else "any lengths",
-                           "step": record["step"], "loss": record["valid_loss"]})
-curves = pd.DataFrame(curves)
-
-# %% mystnb={"figure": {"name": "fig-nmer-bucket-curves", "caption": "Validation loss of MEN on synthetic frame sequences: a line for each seed, batches of similar lengths and of any lengths."}} tags=["hide-input"]
-figure, axis = plt.subplots(figsize=(7, 3), layout="constrained")
-for colour, (name, part) in zip(palette, curves.groupby("batches", sort=False), strict=False):
-    for i, (_, line) in enumerate(part.groupby("seed")):
-        axis.plot(line["step"], line["loss"], color=colour, lw=1.3, label=name if not i else None)
-axis.set(xlabel="step", ylabel="validation loss")
-axis.legend(frameon=False)
-plt.show()
-
-# %% tags=["hide-input"]
-wide = curves.pivot_table(index=["step", "seed"], columns="batches", values="loss")
-apart = (wide["similar lengths"] - wide["any lengths"]).groupby("step").mean().abs()
-spread = curves.groupby(["batches", "step"])["loss"].std().groupby("step").mean()
-display(Markdown(
-    f"Synthetic data, profile {profile}, {seeds} seeds. The mean curves are {apart.mean():.3f} apart, on average over the "
-    f"checks; seeds of one kind differ by {spread.mean():.3f} (standard deviation)."))
+epochs = pd.DataFrame({"similar lengths": [s["similar lengths"] for s in steps["epoch_seconds"]],
+                       "all at full length": steps["padded_epoch_seconds"]}).set_index(steps["system"])  # fmt: skip
+epochs.round(1).rename_axis("seconds of an epoch")
 
 # %% [markdown]
 # (nmer-all-of-table-2)=
 # ## All of Table 2
 #
-# Seven systems, two noises, four levels, ten folds and three repetitions are 1,680 trainings of 60 epochs. From the
-# epochs above, the teacher's half included:
+# Seven systems, two noises, four levels, ten folds and three repetitions are 1,680 trainings of 60 epochs. A teacher adds half of
+# its epochs, but all trainings of a fold and seed share it: the ledger trains it once.
 
-# %% tags=["hide-input"]
-each = 2 * 4 * 10 * 3 * 60
-shares = {s["system"]: sum(x["share"] * x["seconds"] for x in s["stages"].values()) / s["step_seconds"] for s in bench["systems"]}
-hours = {spelt.get(name, name): each * seconds * shares[name] / 3600 for name, seconds in
-         ((s["system"], s["epoch_seconds"]["similar lengths"]) for s in bench["systems"])}
-needed = ["MEN", "MCTN", "MMIN", "IF-MMIN", "NMER", "w/o VAE"]
-known = {name: hours[name] for name in needed if name in hours}
-lines = pd.DataFrame({"system": known.keys(), "hours": known.values()})
-table(lines, "tbl-nmer-table-2-hours", "Hours of Table 2's trainings at IEMOCAP's size, by system",
-      f"An extrapolation from measured epochs, not a run: {machine}", decimals=0)
+# %%
+each = 2 * 4 * 10 * 3  # trainings of one system
+teachers = 10 * 3  # one a fold and seed
+needed = {}
+for line in steps.to_dict("records"):
+    *first, last = line["stages"].values()
+    epoch = line["epoch_seconds"]["similar lengths"]
+    shared = sum(part["share"] * part["seconds"] for part in first) / last["seconds"]
+    needed[line["system"]] = 60 * epoch * (each + teachers * shared) / 3600
+pd.Series(needed, name="hours on two cores").round().astype(int).to_frame()
+
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code", "code_prompt_hide": "Code"}
 one, many = bench["at_once"][0], bench["at_once"][-1]
-display(Markdown(
-    f"Trainings side by side: {one['trainings']} of {one['system']} makes {one['steps_per_second']:.2f} steps a second, "
-    f"{many['trainings']} at once make {many['steps_per_second']:.2f} together "
-    f"({many['steps_per_second'] / one['steps_per_second']:.1f} times as many; {bench['device']}, a thread each)."
-    + (" **This was measured without a GPU**: how many trainings one takes at once is not known yet. "
-       "`make bench DEVICE=cuda` measures it." if bench["device"] == "cpu" else "")))
+Markdown(f"An extrapolation, not a run: {machine} Trainings side by side: {one['trainings']} of {one['system']} makes "
+         f"{one['steps_per_second']:.2f} steps a second, {many['trainings']} at once make {many['steps_per_second']:.2f} together."
+         + (" This was measured without a GPU." if bench["device"] == "cpu" else ""))  # fmt: skip
+
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this table", "code_prompt_hide": "Code of this table"}
+per_system = records.groupby(["dataset", "system"])["seconds"].agg(["size", "median", "max", "sum"]).reset_index()
+per_system["hours"] = per_system.pop("sum") / 3600
+numbers_folded(per_system.rename(columns={"size": "trainings", "median": "median, s", "max": "longest, s", "dataset": "corpus"}),
+               "Seconds of one training, by system and corpus", decimals=1, file="nmer_seconds.csv")  # fmt: skip
+
+# %% [markdown]
+# **Exercises**
+#
+# 1. How many hours would all of Table 2 take if every training had a teacher of its own?
+#
+# :::{dropdown} Answer
+# Replace `teachers` by `each` in the cell above and run it.
+# :::
+#
+# 2. Measure your own machine.
+#
+# :::{dropdown} Answer
+# `make bench` writes `runs/bench.json` in the form that this page reads; `make bench DEVICE=cuda` uses a GPU.
+# :::

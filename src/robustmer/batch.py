@@ -1,204 +1,267 @@
-"""Batch: some utterances in every modality, with masks beside the data instead of meanings inside it."""
+# second foundation
+"""Batch: samples in every modality, with masks beside the data instead of meanings inside it."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from einops import rearrange
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 MODALITIES = ("audio", "visual", "text")
-"""The papers' a, v and l (or t), in the order in which every part of the library takes them."""
+"""The papers' a, v and l (or t), in the order in which every part of the library takes them. Other names may follow."""
 
 LETTERS = {"audio": "a", "visual": "v", "text": "l"}
-"""How NMER's tables abbreviate the modalities; `results/published` spells conditions with these letters."""
+"""How NMER's tables abbreviate the modalities. A modality of another name is its own abbreviation."""
+
+Shape = tuple[int, ...]
+Scaling = Mapping[str, tuple[Tensor, Tensor]]
+"""Per modality the mean and the standard deviation that features were standardised with, each of a frame's shape."""
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """Samples that are read when they are asked for. A `Batch` is one; so is a corpus that is larger than memory."""
+
+    name: str
+    labels: Mapping[str, Tensor]
+    speaker: np.ndarray
+    id: np.ndarray
+
+    @property
+    def shapes(self) -> dict[str, Shape]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, indices: np.ndarray) -> Batch: ...
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B utterances. Per modality: `x` (B, T, D) with zeros in the padding, `real` (B, T), `present` (B,).
+    """B samples. Per modality: `x` (B, T, *feature) with zeros in the padding, `mask` (B, T), `present` (B,).
 
-    `real` marks the frames that were recorded, always the first ones of a row; `present` says whether the row has the
-    modality at all. Absence and padding live in these masks only: no value of `x` means "missing".
-    `variance` is sigma^2 of NMER eq. 4 for each modality, measured on the train part of the fold, so that no
-    evaluation ever sets its own noise; `name` says where the rows come from and names their random streams.
-    `label` is the number of a class, or a float where a number is asked for (a regression, such as sentiment).
-    `targets` holds what a frozen network says about the clean rows, where a stage asked for it (`Stage.targets`).
+    `mask` marks the recorded frames, always the first ones of a sample; `present` says whether the sample has the
+    modality at all. Absence and padding live in these masks only: no value of `x` means "missing". Pictures may be
+    stored as bytes (uint8); `frames` returns them as numbers in [0, 1].
+    `labels` holds any number of labels: a class number (int64) or a number (float32) for every sample.
+    `variance` is sigma^2 of NMER eq. 4 for each modality, measured on the train split of the fold, so that no
+    evaluation sets its own noise level. `name` tells where the samples come from and names their random streams.
+    `targets` holds what frozen parts of a system compute from the clean samples (`System.targets`), and `scaling` the
+    statistics with which the features were standardised, if they were.
     """
 
-    x: Mapping[str, Float[Tensor, "batch _ _"]]
-    real: Mapping[str, Bool[Tensor, "batch _"]]
+    x: Mapping[str, Shaped[Tensor, "batch _ ..."]]
+    mask: Mapping[str, Bool[Tensor, "batch _"]]
     present: Mapping[str, Bool[Tensor, "batch"]]
-    label: Int[Tensor, "batch"] | Float[Tensor, "batch"]
+    labels: Mapping[str, Shaped[Tensor, "batch"]]
     speaker: np.ndarray
     id: np.ndarray
     variance: Mapping[str, float] = field(default_factory=dict)
     name: str = "batch"
-    targets: Mapping[str, Float[Tensor, "batch _"]] = field(default_factory=dict)
+    targets: Mapping[str, Shaped[Tensor, "batch ..."]] = field(default_factory=dict)
+    scaling: Scaling | None = None
 
     def __len__(self) -> int:
-        return len(self.label)
+        return len(self.id)
 
     @property
     def modalities(self) -> tuple[str, ...]:
         return tuple(self.x)
 
     @property
-    def regression(self) -> bool:
-        """Whether labels are numbers instead of classes."""
-        return self.label.is_floating_point()
-
-    @property
-    def dims(self) -> dict[str, int]:
-        return {m: x.shape[-1] for m, x in self.x.items()}
+    def shapes(self) -> dict[str, Shape]:
+        """The shape of one frame of each modality, e.g. {"audio": (74,), "visual": (3, 64, 64)}."""
+        return {m: tuple(x.shape[2:]) for m, x in self.x.items()}
 
     @property
     def device(self) -> torch.device:
-        return self.label.device
+        return next(iter(self.mask.values())).device
 
     @cached_property
     def lengths(self) -> dict[str, np.ndarray]:
-        """Real frames of each row and modality, known to the host: choosing rows never waits for the device."""
-        return {m: r.sum(1).cpu().numpy() for m, r in self.real.items()}
+        """Recorded frames of each sample and modality, known to the host: choosing samples never waits for the GPU."""
+        return {m: mask.sum(1).cpu().numpy() for m, mask in self.mask.items()}
 
     @property
     def work(self) -> np.ndarray | None:
-        """Features of each row, all modalities together: what it costs to read it. None where all rows are as long."""
+        """Numbers to read per sample, over all modalities; None where all samples are equally long."""
         if all(len(n) == 0 or n.min() == n.max() for n in self.lengths.values()):
             return None
-        return sum(n * self.dims[m] for m, n in self.lengths.items())
+        return sum(n * int(np.prod(self.shapes[m])) for m, n in self.lengths.items())
+
+    def frames(self, modality: str) -> tuple[Float[Tensor, "batch time ..."], Bool[Tensor, "batch time"]]:
+        """What a system may read of a modality: floats and their mask, zeros where absent or padded."""
+        x, mask = self.x[modality], self.mask[modality] & self.present[modality][:, None]
+        x = x.float() / 255 if x.dtype == torch.uint8 else x
+        return x * mask.reshape(*mask.shape, *[1] * (x.ndim - 2)), mask
 
     def replace(self, **changes) -> Batch:
         return dataclasses.replace(self, **changes)
 
     def to(self, device: str | torch.device) -> Batch:
-        move = lambda group: {m: t.to(device) for m, t in group.items()}  # noqa: E731
-        groups = {name: move(getattr(self, name)) for name in ("x", "real", "present", "targets")}
-        return self.replace(**groups, label=self.label.to(device))
+        groups = {
+            name: {key: tensor.to(device) for key, tensor in getattr(self, name).items()}
+            for name in ("x", "mask", "present", "labels", "targets")
+        }
+        return self.replace(**groups)
 
-    def __getitem__(self, rows: int | Sequence[int] | np.ndarray | Tensor | slice) -> Batch:
-        """The chosen rows, without the padding that none of them needs."""
-        if isinstance(rows, slice):
-            rows = np.arange(len(self))[rows]
-        rows = torch.as_tensor(rows)
-        if rows.dtype == torch.bool:
-            if len(rows) != len(self):
-                raise IndexError(f"a mask of {len(rows)} rows was given for {self.name}, which has {len(self)}")
-            rows = rows.nonzero().flatten()
-        rows = rows.long().reshape(-1)
-        return self.take(rows.cpu().numpy(), rows.to(self.device))
+    def __getitem__(self, indices: int | Sequence[int] | np.ndarray | Tensor | slice) -> Batch:
+        """The chosen samples, without the padding that none of them needs."""
+        if isinstance(indices, slice):
+            indices = np.arange(len(self))[indices]
+        indices = torch.as_tensor(indices)
+        if indices.dtype == torch.bool:
+            if len(indices) != len(self):
+                raise IndexError(f"a mask of {len(indices)} entries was given for {self.name}, which has {len(self)}")
+            indices = indices.nonzero().flatten()
+        indices = indices.long().reshape(-1)
+        return self.take(indices.cpu().numpy(), indices.to(self.device))
 
-    def take(self, here: np.ndarray, there: Int[Tensor, "row"]) -> Batch:
-        """The rows of these numbers, which the host (`here`) and the device (`there`) are both told."""
-        lengths = {m: n[here] for m, n in self.lengths.items()}
+    def take(self, host: np.ndarray, device: Int[Tensor, "sample"]) -> Batch:
+        """The samples of these indices, given twice: to the host and to the device of the batch."""
+        lengths = {m: n[host] for m, n in self.lengths.items()}
         longest = {m: max(int(n.max(initial=0)), 1) for m, n in lengths.items()}
-        part = self.replace(
-            x={m: x[:, : longest[m]][there] for m, x in self.x.items()},
-            real={m: r[:, : longest[m]][there] for m, r in self.real.items()},
-            present={m: p[there] for m, p in self.present.items()},
-            label=self.label[there],
-            speaker=self.speaker[here],
-            id=self.id[here],
-            targets={name: t[there] for name, t in self.targets.items()},
+        chosen = self.replace(
+            x={m: x[:, : longest[m]][device] for m, x in self.x.items()},
+            mask={m: mask[:, : longest[m]][device] for m, mask in self.mask.items()},
+            present={m: present[device] for m, present in self.present.items()},
+            labels={name: label[device] for name, label in self.labels.items()},
+            speaker=self.speaker[host],
+            id=self.id[host],
+            targets={name: target[device] for name, target in self.targets.items()},
         )
-        part.__dict__["lengths"] = lengths
-        return part
+        chosen.__dict__["lengths"] = lengths
+        return chosen
+
+
+def ordered(modalities: Iterable[str]) -> tuple[str, ...]:
+    """The modalities in the library's order: audio, visual, text, then the others as given.
+
+    >>> ordered(["text", "pulse", "audio"])
+    ('audio', 'text', 'pulse')
+    """
+    modalities = tuple(dict.fromkeys(modalities))
+    return (*(m for m in MODALITIES if m in modalities), *(m for m in modalities if m not in MODALITIES))
+
+
+def check_modalities(modalities: Iterable[str], what: str) -> None:
+    """Raises ValueError for names that are no identifiers, such as 'face 2'."""
+    wrong = [m for m in modalities if not (isinstance(m, str) and m.isidentifier())]
+    if wrong:
+        raise ValueError(
+            f"{what}: the modality {wrong[0]!r} was given; a modality's name is made of letters, digits and "
+            f"underscores, such as {', '.join(MODALITIES)}"
+        )
 
 
 def collate(
     sequences: Mapping[str, Sequence[np.ndarray | None]],
-    label: Sequence[int] | Sequence[float] | np.ndarray,
+    labels: Mapping[str, Sequence[int] | Sequence[float] | np.ndarray] | None = None,
     speaker: Sequence[str] | np.ndarray | None = None,
     id: Sequence[str] | np.ndarray | None = None,
     name: str = "batch",
 ) -> Batch:
-    """Pad ragged sequences into a Batch: one array (T, D), or one vector (D,), for each utterance and modality, or None
-    where the utterance does not have the modality.
+    """Pad ragged sequences into a Batch: per sample and modality an array (T, *feature), or a vector (D,), or None
+    where the sample lacks the modality.
 
-    Whole labels are numbers of classes; floats are what a regression predicts. Raises ValueError where an utterance is
-    empty, not finite, of another width than the first, has no label, or where the modalities and labels do not count
-    the same utterances; the message names the utterance.
+    Whole labels are class numbers, floats are numbers. Raises ValueError where a sample is empty, not finite, or of
+    another shape than the first, and where modalities, labels, speakers and ids do not count the same samples.
 
-    >>> batch = collate({"audio": [np.ones((3, 2)), np.ones((1, 2))]}, label=[0, 1])
-    >>> batch.real["audio"].tolist()
+    >>> batch = collate({"audio": [np.ones((3, 2)), np.ones((1, 2))]}, {"emotion": [0, 1]})
+    >>> batch.mask["audio"].tolist()
     [[True, True, True], [True, False, False]]
     """
-    unknown = [m for m in sequences if m not in MODALITIES]
-    if unknown or not sequences:
-        raise ValueError(f"{name}: modalities {sorted(sequences)}; they must be some of {list(MODALITIES)}")
-    rows = len(label)
-    if not rows:
-        raise ValueError(f"{name}: no utterances were given; a batch has at least one")
-    label = np.asarray(label)
-    if label.dtype.kind not in "iuf" or label.ndim != 1:
-        raise ValueError(
-            f"{name}: labels are numbers of classes, an integer for each utterance, or floats for a regression; got "
-            f"{label.dtype} values of shape {label.shape}"
-        )
-    id = np.asarray([f"{name}/{i}" for i in range(rows)] if id is None else id, dtype=str)
-    speaker = np.asarray(["?"] * rows if speaker is None else speaker, dtype=str)
+    if not sequences:
+        raise ValueError(f"{name}: no modality was given; a batch has at least one")
+    check_modalities(sequences, name)
+    size = len(next(iter(sequences.values())))
+    if not size:
+        raise ValueError(f"{name}: no samples were given; a batch has at least one")
+    id = np.asarray([f"{name}/{i}" for i in range(size)] if id is None else id, dtype=str)
+    speaker = np.asarray(["?"] * size if speaker is None else speaker, dtype=str)
+    labels = {key: label_array(values, key, name) for key, values in (labels or {}).items()}
     problems = list(find_problems(sequences, id))
-    if not np.isfinite(label).all():
-        row = int(np.flatnonzero(~np.isfinite(label))[0])
-        problems.append(f"the label of utterance {row} is {label[row]}; give a number or leave the utterance out")
-    if len(speaker) != rows or len(id) != rows:
-        problems.insert(0, f"{rows} labels, {len(id)} ids, {len(speaker)} speakers: give each utterance one of each")
+    counts = {"ids": len(id), "speakers": len(speaker), **{f"{key!r} labels": len(v) for key, v in labels.items()}}
+    problems[:0] = [
+        f"{size} samples, but {count} {what}: give one for every sample"
+        for what, count in counts.items()
+        if count != size
+    ]
     if problems:
-        raise ValueError(f"{name}: {problems[0]}" + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""))
-    x, real, present = {}, {}, {}
-    for m in MODALITIES:
-        if m not in sequences:
-            continue
-        items = {row: np.atleast_2d(item) for row, item in enumerate(sequences[m]) if item is not None}
-        length = torch.tensor([len(items.get(row, ())) for row in range(rows)])
-        x[m] = torch.zeros(rows, int(length.max()), next(iter(items.values())).shape[1])
-        for row, item in items.items():
-            x[m][row, : len(item)] = torch.as_tensor(item, dtype=torch.float32)
-        real[m] = torch.arange(x[m].shape[1]) < length[:, None]
+        more = f" (and {len(problems) - 1} more problems)" if problems[1:] else ""
+        raise ValueError(f"{name}: {problems[0]}{more}")
+    x, mask, present = {}, {}, {}
+    for m in ordered(sequences):
+        items = {i: as_frames(item) for i, item in enumerate(sequences[m]) if item is not None}
+        length = torch.tensor([len(items.get(i, ())) for i in range(size)])
+        first = next(iter(items.values()))
+        dtype = torch.uint8 if first.dtype == np.uint8 else torch.float32
+        x[m] = torch.zeros(size, int(length.max()), *first.shape[1:], dtype=dtype)
+        for i, item in items.items():
+            x[m][i, : len(item)] = torch.as_tensor(item, dtype=dtype)
+        mask[m] = torch.arange(x[m].shape[1]) < length[:, None]
         present[m] = length > 0
-    label = label.astype(np.float32 if label.dtype.kind == "f" else np.int64)
-    return Batch(x, real, present, torch.as_tensor(label), speaker, id, name=name)
+    return Batch(x, mask, present, labels, speaker, id, name=name)
+
+
+def as_frames(item: np.ndarray) -> np.ndarray:
+    """A vector (D,) is one frame; anything else is (T, *feature) already."""
+    return np.atleast_2d(item)
+
+
+def label_array(values: Sequence[int] | Sequence[float] | np.ndarray, label: str, name: str) -> Tensor:
+    """Class numbers as int64 or numbers as float32. Raises ValueError for values that are neither or not finite."""
+    values = np.asarray(values)
+    if values.dtype.kind not in "iuf" or values.ndim != 1:
+        raise ValueError(
+            f"{name}: the label {label!r} needs one class number (an integer) or one number (a float) for every "
+            f"sample; got {values.dtype} values of shape {values.shape}"
+        )
+    if not np.isfinite(values).all():
+        sample = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise ValueError(
+            f"{name}: the label {label!r} of sample {sample} is {values[sample]}; give a number or leave the sample out"
+        )
+    return torch.as_tensor(values.astype(np.float32 if values.dtype.kind == "f" else np.int64))
 
 
 def find_problems(sequences: Mapping[str, Sequence[np.ndarray | None]], id: Sequence[str] | np.ndarray):
     """Yield one sentence for everything that makes these features unusable."""
     for m, items in sequences.items():
         if len(items) != len(id):
-            yield f"{len(items)} utterances of {m}, but {len(id)} ids: give one array for every utterance"
+            yield f"{len(items)} samples of {m}, but {len(id)} ids: give one array for every sample"
             continue
-        there = [(item, utterance) for item, utterance in zip(items, id, strict=True) if item is not None]
-        if not there:
-            yield f"{m} is absent from every utterance; leave the modality out"
+        recorded = [(np.asarray(item), sample) for item, sample in zip(items, id, strict=True) if item is not None]
+        if not recorded:
+            yield f"{m} is absent from every sample; leave the modality out"
             continue
-        width = np.atleast_2d(there[0][0]).shape[1]
-        for item, utterance in there:
-            item, utterance = np.atleast_2d(item), str(utterance)
+        first = as_frames(recorded[0][0]).shape[1:]
+        for item, sample in recorded:
+            item, sample = as_frames(item), str(sample)
             if item.dtype.kind not in "fiub":
-                yield f"{m} of utterance {utterance!r} holds {item.dtype} values; give numbers"
+                yield f"{m} of sample {sample!r} holds {item.dtype} values; give numbers"
                 continue
             with np.errstate(over="ignore"):
                 item = item.astype(np.float32)  # what is finite only in more bits is not finite here
-            if item.ndim != 2:
-                yield f"{m} of utterance {utterance!r} has shape {item.shape}; give (frames, features)"
-            elif item.size == 0:
-                yield f"{m} of utterance {utterance!r} is empty; give a frame or more, or None if it has none"
-            elif item.shape[1] != width:
-                yield f"{m} of utterance {utterance!r} is {item.shape[1]} wide, but the first utterance is {width}"
+            if item.size == 0:
+                yield f"{m} of sample {sample!r} is empty; give a frame or more, or None if the sample lacks it"
+            elif item.shape[1:] != first:
+                yield f"{m} of sample {sample!r} has frames of shape {item.shape[1:]}, but the first sample {first}"
             elif not np.isfinite(item).all():
-                frame, column = np.argwhere(~np.isfinite(item))[0]
+                frame, *feature = np.argwhere(~np.isfinite(item))[0].tolist()
                 yield (
-                    f"{m} of utterance {utterance!r} is not finite (frame {frame}, feature {column}: "
-                    f"{item[frame, column]}); repair or leave out the utterance"
+                    f"{m} of sample {sample!r} is not finite (frame {frame}, feature {feature}: "
+                    f"{item[(frame, *feature)]}); repair the sample or leave it out"
                 )
 
 
-def mean_over_time(
-    x: Float[Tensor, "batch time dim"], real: Bool[Tensor, "batch time"]
-) -> Float[Tensor, "batch dim"]:
-    """Mean over the real frames; 0 for a row that has none."""
-    return (x * real[..., None]).sum(1) / real.sum(1, keepdim=True).clamp(min=1)
+def mean_over_time(x: Float[Tensor, "batch time dim"], mask: Bool[Tensor, "batch time"]) -> Float[Tensor, "batch dim"]:
+    """Mean over the recorded frames; 0 for a sample that has none."""
+    return (x * rearrange(mask, "b t -> b t 1")).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)

@@ -1,246 +1,256 @@
-"""The command `robustmer`: run a notebook, a recipe or a paper; look at corpora; build the book."""
+"""The command `robustmer`: run notebooks, compute and show results, check corpora, build the book."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
+import signal
 import sys
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Callable, Iterator, Sequence
 
-if TYPE_CHECKING:
-    import pandas as pd
+from robustmer.book import end_children, known, nearest, printable
 
 PROFILES = ("smoke", "quick", "paper")
 
 
-def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="robustmer", description=__doc__)
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+class Parser(argparse.ArgumentParser):
+    """Errors are one line and offer the nearest of the known words."""
 
-    run = commands.add_parser("run", help="run a notebook, one recipe or all recipes of a paper", description="""
-        WHAT is a notebook (notebooks/nmer/01_noise_scheduler.ipynb), the key of a recipe (ten hex digits, as
-        tables and results print it) or a paper (nmer, cdtp). A paper computes what results/measured lacks; a key
-        computes that recipe again and prints its rows.""")
-    run.add_argument("what", metavar="WHAT")
+    def error(self, message: str) -> None:
+        wrong = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        near = nearest(wrong[1], re.findall(r"[\w-]+", wrong[2])) if wrong else ""
+        self.exit(2, f"robustmer: {printable(message)}{near}; `{self.prog} --help` explains\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    import robustmer
+
+    top = Parser(prog="robustmer", description=__doc__)
+    top.add_argument("--version", action="version", version=f"robustmer {robustmer.__version__}")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(
+        to: argparse._SubParsersAction, name: str, do: Callable, about: str, example: str, **options: object
+    ) -> Parser:
+        sub = to.add_parser(
+            name, help=about, description=f"{about[0].upper()}{about[1:]}.", epilog=f"Example: {example}", **options
+        )
+        sub.set_defaults(do=do)
+        return sub
+
+    example = "robustmer run nmer/04_table_2 -p profile smoke"
+    run = command(commands, "run", do_run, "execute a notebook with other parameters", example, add_help=False)
+    run.add_argument("notebook", nargs="?", help="a page (nmer/04_table_2), or the path of a .py or .ipynb")
     run.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
-                     help="notebook: set a parameter; may be repeated; lists as YAML, e.g. -p corpora '[synthetic]'")
-    run.add_argument("-o", "--output", metavar="OUT.ipynb", help="notebook: where to write it, else below runs/")
-    run.add_argument("--profile", choices=PROFILES, help="paper: its size (default: quick)")
-    run.add_argument("--corpus", action="append", metavar="NAME", help="paper: only this corpus; may be repeated")
-    run.add_argument("--engine", metavar="WHERE", help="paper: local (default) or dask://HOST:PORT, a Dask cluster")
-    run.add_argument("--jobs", type=int, metavar="N", help="paper: how many trainings at once (default: 1)")
-    run.add_argument("--device", metavar="NAME", help="recipe or paper: cpu, cuda, cuda:1, ... (default: cpu)")
-    run.set_defaults(do=do_run)
+                     help="set a parameter; may be repeated; lists as YAML, e.g. -p corpora '[synthetic]'")  # fmt: skip
+    run.add_argument("-o", "--output", metavar="OUT.ipynb", help="where to write the result (default: below runs/)")
+    run.add_argument("-h", "--help", action="store_true", help="with a notebook: its parameters, with an example")
+    run.set_defaults(parser=run)
+
+    rerun = command(commands, "rerun", do_rerun, "train one recipe again and compare its scores with the stored ones",
+                    "robustmer rerun c574b2d7d9")  # fmt: skip
+    rerun.add_argument("key", metavar="KEY", help="ten hex digits, as tables and `robustmer results` print them")
+    rerun.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda, cuda:1, ... (default: cpu)")
+
+    compute = command(commands, "compute", do_compute, "compute the trainings and scores that a paper still lacks",
+                      "robustmer compute nmer --profile quick --corpus synthetic --jobs 2")  # fmt: skip
+    compute.add_argument("paper", metavar="PAPER", help="nmer, cdtp, ...")
+    compute.add_argument("--profile", choices=PROFILES, default="quick", help="its size (default: quick)")
+    compute.add_argument("--corpus", action="append", metavar="NAME", help="only this corpus; may be repeated")
+    compute.add_argument("--engine", default="local", metavar="WHERE", help="local (default) or dask://HOST:PORT")
+    compute.add_argument("--jobs", type=positive, default=1, metavar="N", help="trainings at once (default: 1)")
+    compute.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda, cuda:1, ... (default: cpu)")
+
+    results = command(commands, "results", do_results, "show what was measured for a paper; `results publish PAPER` "
+                      "moves finished runs of profile paper to results/measured",
+                      "robustmer results nmer --where system=NMER --where snr_db=-40")  # fmt: skip
+    results.add_argument("words", nargs="*", metavar="[publish] PAPER", help="a paper, or the folder of a ledger")
+    results.add_argument("--profile", choices=PROFILES, default="paper", help="its size (default: paper)")
+    results.add_argument("--where", action="append", default=[], metavar="COLUMN=VALUE",
+                         help="print the single scores that have this value; may be repeated")  # fmt: skip
 
     data = commands.add_parser("data", help="list the corpora, or check files on disk")
-    verbs = data.add_subparsers(dest="verb", required=True, metavar="list|check")
-    listing = verbs.add_parser("list", help="every corpus, who grants access, and whether it is here")
-    listing.set_defaults(do=do_list)
-    check = verbs.add_parser("check", help="say what is missing, of the wrong shape or not finite")
+    verbs = data.add_subparsers(required=True, metavar="list|check")
+    command(verbs, "list", do_list, "list every corpus, who grants access, and whether it is on this machine",
+            "robustmer data list")  # fmt: skip
+    check = command(verbs, "check", do_check, "report what is missing, of the wrong shape or not finite",
+                    "robustmer data check ravdess_av ~/corpora")  # fmt: skip
     check.add_argument("name", metavar="NAME", help="as `robustmer data list` spells it")
-    check.add_argument("path", metavar="PATH", nargs="?", help="the corpus' folder (default: below ROBUSTMER_DATA)")
-    check.set_defaults(do=do_check)
+    check.add_argument("path", metavar="PATH", nargs="?", help="the folder of the corpus (default: in ROBUSTMER_DATA)")
 
-    results = commands.add_parser("results", help="what was measured for a paper: means and intervals")
-    results.add_argument("paper", metavar="PAPER")
-    results.add_argument("--profile", choices=PROFILES, default="paper", help="which ledger (default: paper)")
-    results.add_argument("--where", action="append", default=[], metavar="COLUMN=VALUE",
-                         help="print the single rows that have this value, keys included; may be repeated")
-    results.set_defaults(do=do_results)
-
-    bench = commands.add_parser("bench", help="measure steps, epochs and memory of every system on this machine")
-    bench.add_argument("--system", action="append", metavar="NAME", help="only this one; may be repeated")
-    bench.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda, cuda:1, ... (default: cpu)")
-    bench.add_argument("--threads", type=int, default=2, metavar="N", help="of the CPU (default: 2)")
-    bench.add_argument("-o", "--output", default="runs/bench.json", metavar="OUT.json", help="default: runs/bench.json")
-    bench.set_defaults(do=do_bench)
-
-    book = commands.add_parser("book", help="execute the notebooks that changed and render the book")
+    book = command(commands, "book", do_book, "execute the notebooks that changed and render the book",
+                   "robustmer book --force nmer/04_table_2")  # fmt: skip
     book.add_argument("--profile", choices=PROFILES, default="quick", help="its size (default: quick)")
     book.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda, cuda:1, ... (default: cpu)")
-    book.add_argument("--jobs", type=int, default=2, metavar="N", help="notebooks at once (default: 2)")
+    book.add_argument("--jobs", type=positive, default=2, metavar="N", help="notebooks at once (default: 2)")
     book.add_argument("--force", action="append", default=[], metavar="NAME",
-                      help="run this page, this part, or all, though nothing changed; may be repeated")
-    book.set_defaults(do=do_book)
+                      help="execute this page, this part (nmer) or all, changed or not; may be repeated")  # fmt: skip
     return top
 
 
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
 def do_run(args: argparse.Namespace) -> int:
-    what = args.what
-    if what.endswith((".ipynb", ".py")) or Path(what).is_file():
-        refuse(args, "a notebook", "profile", "corpus", "jobs", "device", "engine",
-               hint="give it as a parameter, e.g. -p profile smoke")
-        names = [name for name, _ in args.parameter]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"-p {twice[0]} is given more than once")
-        from robustmer import book
+    if args.notebook is None:
+        if args.help:
+            args.parser.print_help()
+            return 0
+        raise ValueError("give a notebook, such as nmer/04_table_2; `robustmer run --help` explains")
+    from robustmer.book import build
+    from robustmer.book.pages import notebook_file, read
+    from robustmer.book.parameters import describe, parameters_of
 
-        return book.run(what, dict(args.parameter), args.output)
-    if re.fullmatch(r"[0-9a-f]{10}", what):
-        refuse(args, "a recipe", "parameter", "output", "profile", "corpus", "jobs", "engine",
-               hint="the key says it all")
-        from robustmer.grid import cross_validate
-        from robustmer.papers import find
-
-        paper, profile, recipe = find(what)
-        rows = cross_validate([recipe], paper, profile, jobs=1, device=args.device or "cpu", progress=True,
-                              again=True, own=True)
-        print(rows.to_string(index=False))
-        print(compare_with_stored(rows, paper, profile))
+    if args.help:
+        print(printable(describe(parameters_of(read(notebook_file(args.notebook)), args.notebook))))
         return 0
-    from robustmer.papers import PAPERS
-
-    if what not in PAPERS:
-        raise LookupError(f"cannot run {what!r}: give a notebook (.ipynb or .py), the key of a recipe "
-                          f"(ten hex digits) or a paper ({', '.join(PAPERS)})")
-    refuse(args, "a paper", "parameter", "output", hint="parameters belong to notebooks")
-    from robustmer.corpora import find
-    from robustmer.grid import cross_validate
-
-    for name in args.corpus or []:
-        find(name)
-    profile = args.profile or "quick"
-    recipes = PAPERS[what].recipes(profile, args.corpus or here(PAPERS[what].PROFILES[profile].seeds))
-    if args.engine and args.jobs:
-        raise ValueError("--jobs does not apply to --engine: a cluster runs as many trainings as it has workers")
-    jobs = 1 if args.jobs is None else positive(args.jobs)
-    rows = cross_validate(recipes, what, profile, jobs=jobs, device=args.device or "cpu", progress=True, own=True,
-                          engine=args.engine or "local")
-    from robustmer.results import ledger
-
-    print(f"{what}, profile {profile}: {len(recipes)} recipes, {len(rows)} rows in {ledger(what, profile)}")
-    return 0
-
-
-def compare_with_stored(rows: pd.DataFrame, paper: str, profile: str) -> str:
-    """One line: whether the ledger holds this key, and how far its values are from those just computed."""
-    from robustmer.results import ledger, read
-
-    path, same = ledger(paper, profile), ["key", "noise", "snr_db", "condition", "metric", "fingerprint"]
-    both = rows[[*same, "value"]].merge(read(path)[[*same, "value"]], on=same)
-    if both.empty:
-        return f"{path} holds no row of this key on this data"
-    off = (both["value_x"] - both["value_y"]).abs().max()
-    how = "all equal" if off == 0 else f"they differ by up to {off:g}"
-    return f"{len(both)} of {len(rows)} rows are in {path}; {how}"
-
-
-def here(names: Iterable[str]) -> list[str]:
-    """Those of these corpora that are on this machine; the others are named, in a line each."""
-    from robustmer.corpora import CorpusNotFound, load
-
-    found = []
-    for name in names:
-        try:
-            load(name)
-            found.append(name)
-        except CorpusNotFound as error:
-            print(f"left out: {error}", file=sys.stderr)
-    return found
-
-
-def refuse(args: argparse.Namespace, kind: str, *options: str, hint: str) -> None:
-    """An option that would be ignored is an error."""
-    for option in options:
-        if getattr(args, option):
-            flag = {"parameter": "-p", "output": "-o"}.get(option, f"--{option}")
-            raise ValueError(f"{flag} does not apply to {kind} ({args.what}); {hint}")
-
-
-def positive(count: int, option: str = "jobs") -> int:
-    if count < 1:
-        raise ValueError(f"--{option} {count}: give 1 or more")
-    return count
+    names = [name for name, _ in args.parameter]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise ValueError(f"-p {twice} is given more than once; give each parameter once")
+    return build.run(args.notebook, dict(args.parameter), args.output)
 
 
 def do_list(args: argparse.Namespace) -> int:
-    from robustmer.corpora import CORPORA, data_folder, is_here
+    from robustmer.corpora import CORPORA, data_folder, is_available
 
-    for name, module in CORPORA.items():
-        about = module.ABOUT
-        here = "built in" if not about.folder else "here" if is_here(name) else "not here"
-        print(f"{name} ({here}): {about.title}\n    access   {about.access}\n    licence  {about.licence}")
-    print(f"\nlooked in {data_folder()} (set ROBUSTMER_DATA to look elsewhere); "
-          "`robustmer data check NAME` says whether what is here can be used")
+    for name, corpus in CORPORA.items():
+        about = corpus.about
+        where = (
+            "built in" if about.folder is None else "on this machine" if is_available(name) else "not on this machine"
+        )
+        print(f"{name} ({where}): {about.title}\n    access   {about.access}\n    licence  {about.licence}")
+    print(f"\nfolder of the corpora: {data_folder()} (ROBUSTMER_DATA names another); "
+          "`robustmer data check NAME` reports whether a corpus can be used")  # fmt: skip
     return 0
 
 
 def do_check(args: argparse.Namespace) -> int:
-    from robustmer.corpora import check
-    from robustmer.corpora.corpus import data_folder
+    from robustmer.corpora import CORPORA, check, data_folder
+    from robustmer.experiments import path_of
 
-    problems = check(args.name, Path(args.path).expanduser() if args.path else None)
+    problems = check(known(args.name, CORPORA, "corpus"), path_of(args.path) if args.path else None)
     for problem in problems:
-        print(problem)
-    found = f"{len(problems)} problem{'s' * (len(problems) > 1)}" if problems else "fine"
-    print(f"{args.name} in {args.path or data_folder()}: {found}")
+        print(printable(problem))
+    verdict = f"{len(problems)} problem{'s' * (len(problems) > 1)}" if problems else "no problems"
+    print(f"{args.name} in {printable(args.path or data_folder())}: {verdict}")
     return 1 if problems else 0
 
 
-def do_results(args: argparse.Namespace) -> int:
-    from robustmer.papers import PAPERS
-    from robustmer.results import ledger, read
-    from robustmer.statistics import summarise
+def do_compute(args: argparse.Namespace) -> int:
+    from robustmer.corpora import CORPORA, is_available
+    from robustmer.experiments.grid import compute
+    from robustmer.experiments.papers import PAPERS, ledger_of
 
-    if args.paper not in PAPERS:
-        raise LookupError(f"no paper {args.paper!r}; there are {', '.join(PAPERS)}")
-    path = ledger(args.paper, args.profile)
-    rows = read(path)
-    if rows.empty:
-        print(f"{path} holds nothing yet; `robustmer run {args.paper} --profile {args.profile}` computes it")
-        return 0
-    if args.where:
-        for text in args.where:
-            column, _, value = text.partition("=")
-            if "=" not in text:
-                raise ValueError(f"--where {text}: give COLUMN=VALUE, e.g. system=NMER")
-            if column not in rows:
-                raise ValueError(f"--where {text}: no column {column!r}; there are {', '.join(rows.columns)}")
-            if value not in (there := set(rows[column].astype(str))):
-                known = ", ".join(map(repr, sorted(there)[:30]))
-                raise ValueError(f"--where {text}: no such row is left; {column} has {known}")
-            rows = rows[rows[column].astype(str) == value]
-        print(rows[["dataset", "system", "train", "noise", "snr_db", "condition", "metric", "value", "fold", "seed",
-                    "key", "commit"]].to_string(index=False))
-        return 0
-    by = ["dataset", "system", "train", "noise", "snr_db", "condition", "metric"]
-    print(summarise(rows, by).round(3).to_string(index=False, na_rep="-"))
-    print(f"\n{len(rows)} rows from {rows['key'].nunique()} recipes in {path}; low and high: 95% interval of the mean")
+    paper = PAPERS[known(args.paper, PAPERS, "paper")]
+    corpora = [known(name, CORPORA, "corpus") for name in args.corpus or paper.profiles[args.profile].seeds]
+    missing = [] if args.corpus else [name for name in corpora if not is_available(name)]
+    if missing:
+        print(f"left out, because they are not on this machine: {', '.join(missing)}", file=sys.stderr)
+    jobs = paper.recipes(args.profile, [name for name in corpora if name not in missing])
+    ledger = ledger_of(args.paper, args.profile)
+    summary = compute(jobs, ledger, args.jobs, args.device, args.engine)
+    print(f"{args.paper}, profile {args.profile}: {len(jobs)} trainings wanted, {summary}; results in {ledger.folder}")
+    return 1 if summary.failed else 0
+
+
+def do_rerun(args: argparse.Namespace) -> int:
+    from robustmer.book.results import rerun
+
+    for line in rerun(args.key, args.device):
+        print(printable(line))
     return 0
 
 
-def do_bench(args: argparse.Namespace) -> int:
-    from robustmer import bench
+def do_results(args: argparse.Namespace) -> int:
+    from robustmer.book import results
+    from robustmer.experiments import path_of
+    from robustmer.experiments.ledger import Ledger
+    from robustmer.experiments.papers import PAPERS, ledger_of
 
-    systems = args.system or [*bench.SYSTEMS_OF_NMER, *bench.SYSTEMS_OF_CDTP]
-    bench.main(systems, args.device, positive(args.threads, "threads"), Path(args.output))
+    verb, names = ("publish", args.words[1:]) if args.words[:1] == ["publish"] else ("show", args.words)
+    if len(names) > 1 or verb == "publish" and not names or args.where and not names:
+        raise ValueError("give one paper, as in `robustmer results nmer` or `robustmer results publish nmer`")
+    for name in names or PAPERS:
+        folder = path_of(name)
+        own = verb == "show" and name not in PAPERS and folder.is_dir()
+        ledger = Ledger(folder) if own else ledger_of(known(name, PAPERS, "paper"), args.profile)
+        if verb == "publish":
+            print(printable(results.publish(name)))
+        elif names and ledger.trainings():
+            frame = results.scores_of_folder(ledger) if own else results.scores(name, ledger, args.profile)
+            print(printable(results.describe(frame, args.where)))
+        else:
+            print(f"{name}: {len(ledger.trainings())} trainings in {printable(ledger.published or ledger.folder)}")
     return 0
 
 
 def do_book(args: argparse.Namespace) -> int:
-    jobs = positive(args.jobs)
-    from robustmer import book
+    from robustmer.book import build
+    from robustmer.corpora import data_folder
+    from robustmer.experiments import check_device, project
 
-    return book.build(args.profile, args.device, jobs, args.force)
+    check_device(args.device)
+    return build.build(args.profile, args.device, args.jobs, args.force, project(), data_folder())
+
+
+@contextlib.contextmanager
+def data_of_project() -> Iterator[None]:
+    """Corpora lie in ROBUSTMER_DATA, else in `data` of the project, whichever of its folders is the current one."""
+    from robustmer.experiments import project
+
+    inside = False
+    with contextlib.suppress(FileNotFoundError):
+        inside = "ROBUSTMER_DATA" not in os.environ and bool(project())
+    if inside:
+        os.environ["ROBUSTMER_DATA"] = str(project() / "data")
+    try:
+        yield
+    finally:
+        if inside:
+            del os.environ["ROBUSTMER_DATA"]
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """SIGTERM acts like Ctrl-C: workers and kernels end first, then KeyboardInterrupt is raised."""
+
+    def stop(*_: object) -> None:
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)
+        end_children()
+        raise KeyboardInterrupt
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
-        return args.do(args)
-    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+        with stoppable(), data_of_project():
+            return args.do(args)
+    except BrokenPipeError:  # the reader of a pipe, such as head, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, LookupError, ArithmeticError, OSError, ImportError) as error:  # CorpusError is a ValueError
+    except (ValueError, LookupError, ArithmeticError, OSError, ImportError, MemoryError) as error:
         message = error.args[0] if type(error) is KeyError and error.args else error
-        print(f"robustmer: {' '.join(str(message).split())}", file=sys.stderr)
+        print(f"robustmer: {' '.join(printable(message).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nrobustmer: stopped; finished work is kept, and the same command goes on from there", file=sys.stderr)
+        print("\nrobustmer: stopped; finished work is kept, and the same command goes on from it", file=sys.stderr)
         return 130
 
 

@@ -1,168 +1,249 @@
-"""Condition: which modalities a system sees clean, noisy, or not at all."""
+# second foundation
+"""Condition: which modalities a system sees clean, corrupted, or not at all; Mixture: conditions with probabilities."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, groupby
+from typing import Protocol, runtime_checkable
 
 import torch
-from einops import rearrange
+from jaxtyping import Bool, Shaped
+from torch import Tensor
 
-from robustmer.batch import LETTERS, MODALITIES, Batch
-from robustmer.noise import NoiseScheduler, kind_name
+from robustmer.batch import LETTERS, Batch, check_modalities, ordered
+
+
+@runtime_checkable
+class Corruption(Protocol):
+    """What can befall a modality. `kind` and `level` are the words of tables (`gaussian`, `-10`); str() names the whole
+    corruption, its random stream and its part of a recipe's key. Corruptions are immutable and hashable."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def level(self) -> str: ...
+
+    def __call__(
+        self,
+        x: Shaped[Tensor, "batch time ..."],
+        mask: Bool[Tensor, "batch time"],
+        variance: float | None,
+        generator: torch.Generator,
+    ) -> Shaped[Tensor, "batch time ..."]: ...
 
 
 @dataclass(frozen=True)
 class Condition:
-    """Modalities in `noise` are corrupted by their scheduler; those outside `seen` are absent; the rest are clean.
+    """Modalities in `noise` are corrupted; with `seen` all others are absent; the rest is clean.
 
+    >>> from robustmer.noise import NoiseScheduler
     >>> Condition(noise={"visual": NoiseScheduler(snr_db=-10)}).header(("audio", "visual"))
     'a'
     """
 
-    noise: Mapping[str, NoiseScheduler] = field(default_factory=dict)
+    noise: Mapping[str, Corruption] = field(default_factory=dict)
     seen: tuple[str, ...] | None = None
 
     def __post_init__(self):
-        for m in [*self.noise, *(self.seen or ())]:
-            if m not in MODALITIES:
-                raise ValueError(f"Condition names the modality {m!r}; the modalities are {', '.join(MODALITIES)}")
+        check_modalities([*self.noise, *(self.seen or ())], "Condition")
+        object.__setattr__(self, "noise", {m: self.noise[m] for m in ordered(self.noise)})
+        if self.seen is not None:
+            object.__setattr__(self, "seen", ordered(self.seen))
         if self.seen is not None and (not self.seen or set(self.noise) - set(self.seen)):
             raise ValueError(
-                f"Condition(seen={self.seen}) with noise on {sorted(self.noise)}: something must be seen, "
-                "and what is absent cannot be noisy"
+                f"Condition(seen={self.seen}) with noise on {sorted(self.noise)}: at least one modality must be seen, "
+                "and an absent one cannot be noisy"
             )
+
+    def __hash__(self) -> int:
+        return hash((tuple(self.noise.items()), self.seen))
 
     def __str__(self) -> str:
         """The whole condition in words; it names the random stream of an evaluation."""
-        parts = [f"{m}: {self.noise[m]}" for m in MODALITIES if m in self.noise]
+        parts = [f"{m}: {corruption}" for m, corruption in self.noise.items()]
         if self.seen is not None:
             parts.append(f"seen: {', '.join(self.seen)}")
         return "; ".join(parts) or "clean"
 
     @property
     def noise_name(self) -> str:
-        """The tables' column `noise`: `gaussian`, `impulse`, ..., or nothing."""
-        return "+".join(sorted({kind_name(s.kind) for s in self.noise.values()}))
+        """For tables: `gaussian`, `impulse`, ..., or nothing."""
+        return "+".join(sorted({corruption.name for corruption in self.noise.values()}))
 
     @property
     def level_name(self) -> str:
-        """The tables' column `snr_db`: the level asked for, T where that was given, nothing where they differ."""
-        levels = {f"{s.snr_db:g}" if s.steps is None else f"T={s.steps}" for s in self.noise.values()}
+        """For tables: the level asked for, nothing where levels differ."""
+        levels = {corruption.level for corruption in self.noise.values()}
         return levels.pop() if len(levels) == 1 else ""
 
     def header(self, modalities: Sequence[str], letters: Mapping[str, str] = LETTERS) -> str:
-        """The tables' spelling: the modalities that are present and clean (`a,v`), `none`, or `clean`."""
-        whole = [m for m in modalities if m not in self.noise and (self.seen is None or m in self.seen)]
-        if len(whole) == len(modalities):
+        """For tables: the modalities that are present and clean (`a,v`), `none`, or `clean`."""
+        clean = [m for m in modalities if m not in self.noise and (self.seen is None or m in self.seen)]
+        if len(clean) == len(modalities):
             return "clean"
-        return ",".join(letters[m] for m in MODALITIES if m in whole) or "none"
+        return ",".join(letters.get(m, m) for m in ordered(clean)) or "none"
 
 
 CLEAN = Condition()
 
+Mixture = Mapping[Condition, float]
+"""Conditions of a training and the probability with which a sample draws each, anew in every epoch."""
 
-def incomplete(modalities: Sequence[str], scheduler: NoiseScheduler) -> tuple[Condition, ...]:
-    """The incomplete conditions of NMER 2.2.3: one to all but one modalities stay clean, six for three modalities.
 
-    >>> [c.header(MODALITIES) for c in incomplete(MODALITIES, NoiseScheduler(snr_db=-10))]
+def uniform(conditions: Sequence[Condition]) -> Mixture:
+    """Each condition with the same probability."""
+    return dict.fromkeys(conditions, 1 / len(conditions)) if conditions else {}
+
+
+FINEST = 10_000
+"""Probabilities are counted in whole parts, at most so many, so that a mixture is drawn exactly."""
+
+
+def parts_of(mixture: Condition | Mixture) -> dict[Condition, int]:
+    """A mixture in whole parts: each condition with its share of their sum. Raises ValueError for a mixture that does
+    not sum to 1, is empty, or needs more than FINEST parts.
+
+    >>> list(parts_of({CLEAN: 0.8, Condition(seen=("audio",)): 0.2}).values())
+    [4, 1]
+    """
+    if isinstance(mixture, Condition):
+        return {mixture: 1}
+    wrong = {c: p for c, p in mixture.items() if not (isinstance(c, Condition) and 0 <= p <= 1)}
+    if wrong:
+        condition, p = next(iter(wrong.items()))
+        raise ValueError(
+            f"the mixture gives {condition} the probability {p!r}; give conditions and numbers from 0 to 1"
+        )
+    if not math.isclose(sum(mixture.values()), 1, abs_tol=1e-6):
+        raise ValueError(
+            f"the probabilities of the mixture's {len(mixture)} conditions sum to {sum(mixture.values()):g}; they must "
+            "sum to 1 (uniform(conditions) gives each the same; for one modality there is no incomplete condition)"
+        )
+    shares = {c: Fraction(p).limit_denominator(FINEST) for c, p in mixture.items() if p}
+    total = math.lcm(*(share.denominator for share in shares.values()))
+    if total > FINEST or sum(shares.values()) != 1:
+        raise ValueError(
+            f"the mixture's probabilities {sorted(set(mixture.values()))} are no multiples of 1/{FINEST} or of a "
+            "coarser part; round them"
+        )
+    return {c: int(share * total) for c, share in shares.items()}
+
+
+def turns(parts: Mapping[Condition, int]) -> tuple[int, ...]:
+    """The number of the condition for every part: neighbours with equally many parts take turns.
+
+    >>> turns({CLEAN: 2, Condition(seen=("audio",)): 3, Condition(seen=("text",)): 3})
+    (0, 0, 1, 2, 1, 2, 1, 2)
+    """
+    groups = groupby(range(len(parts)), key=list(parts.values()).__getitem__)
+    return tuple(number for count, group in groups for number in [*group] * count)
+
+
+def choices(modalities: Sequence[str]) -> list[tuple[str, ...]]:
+    """Every choice of at least one and not all of the modalities, in the order of the papers' tables."""
+    names = ordered(modalities)
+    return [chosen for count in range(1, len(names)) for chosen in combinations(names, count)]
+
+
+def incomplete(modalities: Sequence[str], corruption: Corruption) -> Mixture:
+    """The incomplete conditions of NMER 2.2.3, equally likely: one to all but one modality stay clean.
+
+    >>> from robustmer.noise import NoiseScheduler
+    >>> modalities = ("audio", "visual", "text")
+    >>> [c.header(modalities) for c in incomplete(modalities, NoiseScheduler(snr_db=-10))]
     ['a', 'v', 'l', 'a,v', 'a,l', 'v,l']
     """
-    ordered = [m for m in MODALITIES if m in modalities]
-    return tuple(
-        Condition(noise={m: scheduler for m in ordered if m not in whole})
-        for count in range(1, len(ordered))
-        for whole in combinations(ordered, count)
-    )
+    names = ordered(modalities)
+    return uniform([Condition(noise={m: corruption for m in names if m not in clean}) for clean in choices(modalities)])
 
 
-def everything(modalities: Sequence[str], scheduler: NoiseScheduler) -> Condition:
+def all_noisy(modalities: Sequence[str], corruption: Corruption) -> Condition:
     """The new condition of NMER 3.2: every modality is noisy."""
-    return Condition(noise={m: scheduler for m in MODALITIES if m in modalities})
+    return Condition(noise={m: corruption for m in ordered(modalities)})
 
 
-def missing(modalities: Sequence[str]) -> tuple[Condition, ...]:
-    """The incomplete conditions of the work before NMER: what is not clean is absent instead of noisy.
+def missing(modalities: Sequence[str]) -> Mixture:
+    """The incomplete conditions of the work before NMER, equally likely: modalities are absent instead of noisy.
 
-    >>> [c.header(MODALITIES) for c in missing(MODALITIES)]
-    ['a', 'v', 'l', 'a,v', 'a,l', 'v,l']
+    >>> [c.header(("audio", "text")) for c in missing(("audio", "text"))]
+    ['a', 'l']
     """
-    ordered = [m for m in MODALITIES if m in modalities]
-    return tuple(
-        Condition(seen=whole) for count in range(1, len(ordered)) for whole in combinations(ordered, count)
-    )
+    return uniform([Condition(seen=chosen) for chosen in choices(modalities)])
 
 
-def missing_modes(modalities: Sequence[str], drop_rate: float) -> tuple[Condition, ...]:
-    """The training conditions of CDTP 3.1: a row is whole with probability 1 - `drop_rate`, else one of the incomplete
-    conditions of `missing`, each as likely. Rows draw one of these conditions each, so the rates are repetitions.
+def drop(modalities: Sequence[str], rate: float) -> Mixture:
+    """CDTP 3.1: a sample is complete with probability 1 - `rate`, else one of `missing`, each equally likely.
 
-    Raises ValueError for a rate outside [0, 1] or finer than a hundredth, and for a single modality that would be
-    dropped, since nothing would be left.
+    Raises ValueError for a rate outside [0, 1], and for a single modality, which cannot be dropped.
 
-    >>> [c.header(("audio", "text")) for c in missing_modes(("audio", "text"), 0.5)]
-    ['clean', 'clean', 'a', 'l']
+    >>> list(drop(("audio", "text"), 0.5).values())
+    [0.5, 0.25, 0.25]
     """
-    if not 0 <= drop_rate <= 1:
-        raise ValueError(f"drop_rate={drop_rate}: give the probability, 0 to 1, that a row is incomplete")
-    rate = Fraction(drop_rate).limit_denominator(100)
-    if abs(rate - Fraction(drop_rate)) > 1e-9:
-        raise ValueError(f"drop_rate={drop_rate}: it becomes repetitions of conditions, so give hundredths, as 0.2")
-    if not rate:
-        return (CLEAN,)
+    if not 0 <= rate <= 1:
+        raise ValueError(f"rate={rate}: give the probability, 0 to 1, that a sample is incomplete")
     cases = missing(modalities)
-    if not cases:
-        raise ValueError(f"drop_rate={drop_rate} of {', '.join(modalities) or 'no modality'}: an utterance keeps at "
-                         "least one modality, so give two or more, or a rate of 0")
-    whole = (1 - rate) / (rate / len(cases))  # rows that are whole for each row of one incomplete case
-    return (CLEAN,) * whole.numerator + cases * whole.denominator
+    if rate and not cases:
+        raise ValueError(
+            f"rate={rate} of {', '.join(modalities) or 'no modality'}: a sample keeps at least one modality, so give "
+            "two or more, or a rate of 0"
+        )
+    mixture = {CLEAN: 1 - rate} | {condition: rate / len(cases) for condition in cases}
+    return {condition: p for condition, p in mixture.items() if p}
 
 
-def corrupt(batch: Batch, conditions: Condition | Sequence[Condition], generator: torch.Generator) -> Batch:
-    """What a system sees of a batch. Of several conditions each row draws one (NMER 3.1, training).
+def corrupt(batch: Batch, mixture: Condition | Mixture, generator: torch.Generator) -> Batch:
+    """What a system observes of a batch. Of a mixture each sample draws one condition (NMER 3.1, training).
 
-    Clean modalities come back bit for bit; the levels follow `batch.variance`, that of the train part.
-    Raises ValueError where a condition names a modality that the batch does not have.
+    Clean modalities come back bit for bit; the levels follow `batch.variance`, that of the train split. A modality
+    that a sample lacks stays absent under any condition. Raises ValueError where a condition names a modality that
+    the batch does not have.
     """
-    conditions = (conditions,) if isinstance(conditions, Condition) else tuple(conditions)
+    parts = parts_of(mixture)
+    conditions = list(parts)
     for condition in conditions:
         for m in [*condition.noise, *(condition.seen or ())]:
             if m not in batch.x:
                 raise ValueError(
-                    f"no {m} in {batch.name}: it has {', '.join(batch.modalities)}; leave {m} out of the Condition"
+                    f"{batch.name} has no {m}: it has {', '.join(batch.modalities)}; leave {m} out of the Condition"
                 )
-        bare = [m for m in condition.noise if m not in batch.variance]
+        bare = [m for m in condition.noise if m not in batch.variance and bool(batch.present[m].any())]
         if bare:
             raise ValueError(
-                f"{batch.name} carries no variance for {', '.join(bare)}, so no level of noise can be found; take the "
+                f"{batch.name} carries no variance for {', '.join(bare)}, so no noise level can be computed; take the "
                 "batch from Corpus.fold, or set batch.replace(variance={'audio': 1.0, ...})"
             )
     choice = torch.zeros(len(batch), dtype=torch.long, device=batch.device)
     if len(conditions) > 1:
-        choice = torch.randint(len(conditions), (len(batch),), generator=generator, device=generator.device).to(
-            batch.device
-        )
+        drawn = torch.randint(sum(parts.values()), (len(batch),), generator=generator, device=generator.device)
+        choice = on_device(turns(parts), batch.device)[drawn.to(batch.device)]
     x, present = dict(batch.x), dict(batch.present)
     for m in batch.modalities:
-        for scheduler in dict.fromkeys(c.noise[m] for c in conditions if m in c.noise):
-            hit = rows_of(choice, [c.noise.get(m) == scheduler for c in conditions])
-            noisy = scheduler(batch.x[m], batch.real[m], batch.variance[m], generator)
-            x[m] = torch.where(rearrange(hit, "b -> b 1 1"), noisy, x[m])
+        for corruption in dict.fromkeys(c.noise[m] for c in conditions if m in c.noise and m in batch.variance):
+            hit = chosen(choice, [c.noise.get(m) == corruption for c in conditions])
+            noisy = corruption(batch.x[m], batch.mask[m], batch.variance[m], generator)
+            x[m] = torch.where(broadcast(hit, x[m]), noisy, x[m])
         if any(c.seen is not None and m not in c.seen for c in conditions):
-            there = present[m] & rows_of(choice, [c.seen is None or m in c.seen for c in conditions])
-            x[m] = torch.where(rearrange(there, "b -> b 1 1"), x[m], 0.0)
-            present[m] = there
+            kept = present[m] & chosen(choice, [c.seen is None or m in c.seen for c in conditions])
+            x[m] = torch.where(broadcast(kept, x[m]), x[m], torch.zeros((), dtype=x[m].dtype, device=x[m].device))
+            present[m] = kept
     return batch.replace(x=x, present=present)
 
 
-def rows_of(choice: torch.Tensor, holds: Sequence[bool]) -> torch.Tensor:
-    return on_device(tuple(holds), choice.device)[choice]
+def broadcast(mask: Bool[Tensor, "batch"], x: Shaped[Tensor, "batch ..."]) -> Bool[Tensor, "batch ..."]:
+    return mask.reshape(-1, *[1] * (x.ndim - 1))
+
+
+def chosen(choice: Tensor, holds: Sequence[bool]) -> Tensor:
+    return on_device(tuple(holds), choice.device, torch.bool)[choice]
 
 
 @lru_cache(maxsize=256)
-def on_device(holds: tuple[bool, ...], device: torch.device) -> torch.Tensor:
-    """Copied there once: a copy in every step would make the device wait for the host."""
-    return torch.tensor(holds, device=device)
+def on_device(values: tuple, device: torch.device, dtype: torch.dtype = torch.long) -> Tensor:
+    """Copied to the device once: a copy in every step would make the device wait for the host."""
+    return torch.tensor(values, device=device, dtype=dtype)

@@ -1,5 +1,5 @@
-"""Packages that only a part of the library needs, `pip install -e '.[NAME]'`: they are imported where it is used."""
+"""Packages that one part of the library needs (`pip install 'robustmer[NAME]'`), imported only where they are used."""
 
 
 class MissingExtra(ImportError):
-    """A package that the library needs only for this is not installed."""
+    """A package of an extra is not installed."""

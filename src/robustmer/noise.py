@@ -1,3 +1,4 @@
+# second foundation
 r"""The noise scheduler of NMER section 2.2: which noise, how much of it, and how it is added.
 
 Making noise and adding it are two steps. A *kind* makes a noise tensor: `Gaussian()`, `Impulse(p)`, or any callable
@@ -14,7 +15,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
-from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -142,8 +142,8 @@ def alpha_bar(betas: Float[Tensor, "steps"]) -> float:
 
 
 def add_noise(
-    x: Float[Tensor, "batch time dim"], noise: Float[Tensor, "batch time dim"], alpha_bar: float
-) -> Float[Tensor, "batch time dim"]:
+    x: Float[Tensor, "batch time ..."], noise: Float[Tensor, "batch time ..."], alpha_bar: float
+) -> Float[Tensor, "batch time ..."]:
     r"""NMER eq. 3: E_T = \sqrt{\bar\alpha_T} E_0 + \sqrt{1 - \bar\alpha_T} \epsilon."""
     return math.sqrt(alpha_bar) * x + math.sqrt(1 - alpha_bar) * noise
 
@@ -233,7 +233,7 @@ class Level:
 class NoiseScheduler:
     """A kind of noise at a level, given as `snr_db` (T is searched for each modality's variance) or as T itself.
 
-    >>> NoiseScheduler(Gaussian(), snr_db=-10).level(variance=1.0).steps
+    >>> NoiseScheduler(Gaussian(), snr_db=-10).at(variance=1.0).steps
     46
     """
 
@@ -264,8 +264,19 @@ class NoiseScheduler:
         kind = repr(self.kind) if hasattr(self.kind, "__dataclass_fields__") else kind_name(self.kind)
         return f"{kind} {f'{self.snr_db:g} dB' if self.steps is None else f'T={self.steps}'} {self.schedule}"
 
+    @property
+    def name(self) -> str:
+        """The word of tables for the kind."""
+        return kind_name(self.kind)
+
+    @property
+    def level(self) -> str:
+        """The word of tables for the level: the decibels asked for, or T where that was given."""
+        return f"{self.snr_db:g}" if self.steps is None else f"T={self.steps}"
+
     @lru_cache(maxsize=256)  # noqa: B019 - schedulers are few, small and frozen
-    def level(self, variance: float) -> Level:
+    def at(self, variance: float) -> Level:
+        """What this scheduler does to features of this variance."""
         shape = (4, 4, 4)
         if not torch.equal(draw(self.kind, shape, stream("twice")), draw(self.kind, shape, stream("twice"))):
             raise ValueError(
@@ -278,14 +289,14 @@ class NoiseScheduler:
 
     def __call__(
         self,
-        x: Float[Tensor, "batch time dim"],
-        real: Bool[Tensor, "batch time"],
+        x: Float[Tensor, "batch time ..."],
+        mask: Bool[Tensor, "batch time"],
         variance: float,
         generator: torch.Generator,
-    ) -> Float[Tensor, "batch time dim"]:
+    ) -> Float[Tensor, "batch time ..."]:
         """Noisy features by eq. 3; frames that were never recorded stay silent."""
         noise = draw(self.kind, tuple(x.shape), generator).to(x)
-        return add_noise(x, noise, self.level(variance).alpha_bar) * rearrange(real, "b t -> b t 1")
+        return add_noise(x, noise, self.at(variance).alpha_bar) * mask.reshape(*mask.shape, *[1] * (x.ndim - 2))
 
 
 ZEROS = NoiseScheduler(Zeros(), steps=1, schedule=Linear(1.0, 1.0))

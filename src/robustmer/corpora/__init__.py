@@ -1,119 +1,106 @@
-"""The corpora by name. A new one is a module with `NAME`, `ABOUT`, `load` and `check`, and one line in CORPORA.
+"""Corpora by name: synthetic, and readers for the layouts in which the field stores its features.
 
-`NAME` is the spelling of the tables, each module's own: results are kept and looked up by it. Where two modules read
-one corpus, the plain name belongs to the features with which this book's or the paper's table was made; the others add
-their layout: CMU-MOSI is `mosi_bclstm`, CMU-MOSI (MultiBench) is `mosi_multibench`.
-
-A module that reads one .npz names it in `FILE`; one that reads others says in `files` which ones.
-
-    corpus = load("synthetic", size="quick")
+    corpus = robustmer.corpora.load("ravdess_av")        # or robustmer.corpora.ravdess_av()
     train, valid, test = corpus.fold(0)
+
+A corpus of one's own is any `Corpus`; it needs no registration.
 """
 
 from __future__ import annotations
 
-import functools
-import inspect
-import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
-from robustmer.corpora import (
-    iemocap_mmin,
-    mosei_multibench,
-    mosei_sdk,
-    mosei_sentiment,
-    mosi_bclstm,
-    mosi_multibench,
-    mosi_multibench_sentiment,
-    mosi_sdk,
-    mosi_sentiment,
-    msp_improv_mmin,
-    ravdess_av,
-    synthetic,
-)
-from robustmer.corpora.corpus import About, Corpus, CorpusError, CorpusNotFound, data_folder, folds_by_group
-from robustmer.corpora.layout import find as find_file
+from robustmer.corpora.common import About, CorpusError, CorpusNotFound, data_folder
+from robustmer.corpora.catalogue import CORPORA
+from robustmer.corpora.corpus import Corpus, Fold, Split, folds_by_group
+from robustmer.corpora.layout import Layout
+from robustmer.corpora.scaling import mean_and_std, standardised
+from robustmer.corpora.synthetic import synthetic
 
-__all__ = ["CORPORA", "About", "Corpus", "CorpusError", "CorpusNotFound", "about", "check", "data_folder", "find",
-           "folds_by_group", "is_here", "load"]
-
-CORPORA: dict[str, ModuleType] = {
-    "synthetic": synthetic,
-    "ravdess_av": ravdess_av,
-    "mosi_bclstm": mosi_bclstm,
-    "mosi_sentiment": mosi_sentiment,
-    "iemocap_mmin": iemocap_mmin,
-    "msp_improv_mmin": msp_improv_mmin,
-    "mosei_multibench": mosei_multibench,
-    "mosei_sentiment": mosei_sentiment,
-    "mosi_multibench": mosi_multibench,
-    "mosi_multibench_sentiment": mosi_multibench_sentiment,
-    "mosei_sdk": mosei_sdk,
-    "mosi_sdk": mosi_sdk,
-}
+__all__ = ["CORPORA", "About", "Corpus", "CorpusError", "CorpusNotFound", "Fold", "Layout", "Request", "Split", "about",
+           "check", "data_folder", "find", "folds_by_group", "is_available", "load", "mean_and_std", "named",
+           "standardised", "synthetic"]  # fmt: skip
 
 
-def load(name: str, **options) -> Corpus:
-    """The corpus of that name; `options` are those of its module's `load` (all take `folder` and `standardise`).
-
-    Corpora are kept, so that many recipes share one: treat them as constants. Raises CorpusError for an unknown name or
-    a corpus that cannot be used, CorpusNotFound for one that is not on this machine, TypeError for an unknown option.
-    """
-    module = find(name)
-    known = inspect.signature(module.load).parameters
-    unknown = [option for option in options if option not in known]
-    if unknown:
-        raise TypeError(f"corpus {name!r} has no option {unknown[0]!r}; it has {', '.join(known)}")
-    chosen = {option: known[option].default for option in known} | options
-    if chosen["folder"] is None and module.ABOUT.folder is not None:
-        chosen["folder"] = data_folder()
-    hashable = {option: tuple(value) if isinstance(value, list) else value for option, value in chosen.items()}
-    return keep(name, tuple(hashable.items()), stamp(module, chosen))
+def __getattr__(name: str) -> Layout:
+    """`corpora.ravdess_av` is CORPORA["ravdess_av"]."""
+    if name in CORPORA:
+        return CORPORA[name]
+    raise AttributeError(f"robustmer.corpora has no {name!r}; its corpora are {', '.join(CORPORA)}")
 
 
-def check(name: str, path: Path | str | None = None) -> list[str]:
-    """Everything that is wrong with the corpus at `path` (file or folder, default `data_folder()`), a sentence each."""
-    return find(name).check(None if path is None else Path(path))
-
-
-def find(name: str) -> ModuleType:
+def find(name: str) -> Layout:
+    """The corpus of that name, unread. Raises CorpusError for an unknown name."""
     if name not in CORPORA:
-        known = ", ".join(f"{key} ({module.NAME})" for key, module in CORPORA.items())
-        raise CorpusError(f"no corpus {name!r} is known; ask for one of {known}")
+        known = ", ".join(f"{key} ({corpus.name})" for key, corpus in CORPORA.items())
+        raise CorpusError(f"no corpus {name!r} is known; choose from {known}")
     return CORPORA[name]
 
 
+def load(name: str, **options) -> Corpus:
+    """The corpus of that name, kept in memory. All take `folder`, `modalities` and `standardise`; `named(name).options`
+    lists the others. Raises as `Layout.__call__`."""
+    return find(name)(**options)
+
+
+def check(name: str, path: Path | str | None = None, **options) -> list[str]:
+    """A sentence for everything that is wrong with the corpus at `path` (file or folder, default `data_folder()`)."""
+    return find(name).check(path, **options)
+
+
+def is_available(name: str) -> bool:
+    """Whether any file of the corpus is on this machine; nothing is read, so it may still be unusable."""
+    corpus = find(name)
+    settings = corpus.settings({})
+    return corpus.about.folder is None or bool(corpus.present(corpus.place(None, settings), settings))
+
+
 def about(dataset: str) -> About:
-    """What is known of the corpus that tables spell so (`RAVDESS-AV`)."""
-    return next(module.ABOUT for module in CORPORA.values() if module.NAME == dataset)
+    """What is known of the corpus that tables spell so (`RAVDESS-AV`). Raises CorpusError for another spelling."""
+    for corpus in CORPORA.values():
+        if corpus.name == dataset:
+            return corpus.about
+    raise CorpusError(f"no corpus has the name {dataset!r}; there are {', '.join(c.name for c in CORPORA.values())}")
 
 
-def is_here(name: str) -> bool:
-    """Whether any file of the corpus is on this machine; nothing is read, so whether it can be used is not said."""
-    module = find(name)
-    chosen = {option: known.default for option, known in inspect.signature(module.load).parameters.items()}
-    return module.ABOUT.folder is None or any(stamp(module, chosen | {"folder": data_folder()}))
+@dataclass(frozen=True)
+class Request:
+    """A named corpus with options, unread: what a recipe holds. Equal requests have equal hashes."""
+
+    name: str
+    given: tuple[tuple[str, object], ...] = ()
+
+    @property
+    def options(self) -> Mapping[str, object]:
+        """Every option with its value, defaults included; the folder, which decides no number, is not one of them."""
+        return find(self.name).settings({key: value for key, value in self.given if key != "folder"})
+
+    @property
+    def dataset(self) -> str:
+        """The spelling of the tables."""
+        return find(self.name).name
+
+    @property
+    def about(self) -> About:
+        return find(self.name).about
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return tuple(self.options["modalities"])
+
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        return find(self.name).labels(self.options)
+
+    def load(self) -> Corpus:
+        return find(self.name)(**dict(self.given))
 
 
-def stamp(module: ModuleType, chosen: Mapping[str, object]) -> tuple[tuple[int, int] | None, ...]:
-    """Size and time of each file that these options read, so that files that were replaced are read again."""
-    if hasattr(module, "files"):
-        files = module.files(chosen)
-    else:
-        files = [find_file(chosen["folder"], module.ABOUT, module.FILE)] if hasattr(module, "FILE") else []
-    return tuple(size_and_time(file) for file in files)
-
-
-def size_and_time(file: Path) -> tuple[int, int] | None:
-    try:
-        about = os.stat(file)
-    except OSError:
-        return None
-    return about.st_size, about.st_mtime_ns
-
-
-@functools.lru_cache(maxsize=4)
-def keep(name: str, options: tuple[tuple[str, object], ...], stamp: tuple[object, ...]) -> Corpus:
-    return CORPORA[name].load(**dict(options))
+def named(name: str, **options) -> Request:
+    """A request for a corpus by name. Raises CorpusError for an unknown name, TypeError for an unknown option."""
+    known = find(name).settings({key: value for key, value in options.items() if key != "folder"})
+    values = {key: known.get(key, value) for key, value in options.items()}
+    changed = {key: value for key, value in values.items() if value != find(name).settings({}).get(key)}
+    return Request(name, tuple(sorted(changed.items())))

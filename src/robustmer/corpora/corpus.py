@@ -1,190 +1,277 @@
-"""Corpus: utterances with labels and speakers, and the folds in which they are judged."""
+"""Corpus: samples with labels and speakers, and the split in which systems are judged."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-import os
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from itertools import combinations
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 
-from robustmer.batch import Batch
+from robustmer.batch import Batch, Samples, Shape, check_modalities
+from robustmer.corpora.common import CorpusError, listed
+from robustmer.corpora.scaling import (
+    OnDemand,
+    check_frames,
+    mean_and_std,
+    only,
+    scale_,
+    streamed,
+    total_variance,
+    varies,
+)
 
-ROOT = Path(__file__).resolve().parents[3]
+if TYPE_CHECKING:
+    from robustmer.tasks import Task
 
-
-class CorpusError(ValueError):
-    """A corpus cannot be used: the message says what was asked, what was found and what to do."""
-
-
-class CorpusNotFound(CorpusError):
-    """A corpus is not on this machine; everything that needs it is left out, in one line."""
-
-
-@dataclass(frozen=True)
-class About:
-    """What a reader of the book needs to know of a corpus before using it.
-
-    `access` says who gives it, `folder` is the folder below `data_folder()` (None: nothing to read), `modalities` says
-    what each is made of, `classes` counts the labels (0 for a regression), `protocol` how the folds are cut,
-    `test_to_train` how many people are tested for each that is trained on (it widens intervals over folds), `cite` what
-    to cite.
-    """
-
-    title: str
-    access: str
-    licence: str
-    folder: str | None
-    modalities: Mapping[str, str]
-    classes: int
-    people: str
-    protocol: str
-    test_to_train: float
-    cite: str
+PARTS = ("train", "valid", "test")
 
 
-def data_folder() -> Path:
-    """Where real corpora are looked for: the environment variable ROBUSTMER_DATA, or `data/` in the project."""
-    return Path(os.environ.get("ROBUSTMER_DATA") or ROOT / "data").expanduser().resolve()
+class Fold(NamedTuple):
+    """One fold, standardised: three batches, or three `OnDemand` where the corpus is larger than memory."""
+
+    train: Batch | OnDemand
+    valid: Batch | OnDemand
+    test: Batch | OnDemand
 
 
-@dataclass(frozen=True)
-class Corpus:
-    """All rows of a corpus, raw, and its folds as row numbers (train, valid, test).
+@dataclass(frozen=True, eq=False)
+class Split:
+    """How a corpus is divided: for each fold the indices of its train, valid and test samples.
 
-    `name` is the spelling of the tables (`RAVDESS-AV`), `classes` the labels in the order of their numbers; a corpus
-    without classes, (), has floats as labels (a regression).
-    `factors` holds what a synthetic corpus was made from, so that claims can be checked against the truth.
+    `speaker_disjoint` claims that no speaker is in two parts of a fold, which the corpus checks (an unknown speaker is
+    "?"); False is a person-dependent split. `test_to_train` widens intervals over folds (Nadeau and Bengio 2003): test
+    speakers over train speakers, a mean over folds; samples over samples where speakers are shared or unknown.
     """
 
     name: str
-    classes: tuple[str, ...]
-    rows: Batch
-    folds: tuple[tuple[np.ndarray, np.ndarray, np.ndarray], ...]
+    folds: Sequence[Sequence[Sequence | np.ndarray]]
+    speaker_disjoint: bool = True
+    test_to_train: float | None = None
+
+    @property
+    def unit(self) -> str:
+        """What a repetition of an experiment is: another fold, or another seed where there is one fold."""
+        return "fold" if len(self.folds) > 1 else "seed"
+
+    def describe(self) -> dict[str, object]:
+        """The split as JSON, for the record of a training."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)} | {
+            "folds": len(self.folds)
+        }
+
+    def checked(self, corpus: str, samples: Samples) -> Split:
+        """The split with its ratio, for these samples of a corpus. Raises CorpusError for one that would mislead."""
+        folds, ratios, speaker = [], [], np.asarray(samples.speaker)
+        for number, fold in enumerate(self.folds):
+            where = f"{corpus}: fold {number} of the split {self.name!r}"
+            if len(fold) != len(PARTS):
+                raise CorpusError(f"{where} has {len(fold)} parts; give indices of train, valid and test samples")
+            fold = [check_indices(i, len(samples), f"{where}, {part}") for part, i in zip(PARTS, fold, strict=True)]
+            indices, counts = np.unique(np.concatenate(fold), return_counts=True)
+            if counts.max() > 1:
+                double = indices[counts > 1][0]
+                parts = " and in ".join(part for part, i in zip(PARTS, fold, strict=True) for _ in i[i == double])
+                raise CorpusError(f"{where} has sample {str(samples.id[double])!r} ({double}) in {parts}; give it once")
+            people = [{*speaker[part].tolist()} for part in fold]
+            for a, b in combinations(range(3), 2) if self.speaker_disjoint else ():
+                if shared := people[a] & people[b] - {"?"}:
+                    raise CorpusError(
+                        f"{where} has speaker {min(shared)!r} in {PARTS[a]} and in {PARTS[b]}; give a speaker to one "
+                        "part, or state speaker_disjoint=False"
+                    )
+            train, _, test = people if self.speaker_disjoint and "?" not in speaker else fold
+            ratios.append(len(test) / len(train))
+            folds.append(tuple(fold))
+        if not folds:
+            raise CorpusError(f"{corpus}: the split {self.name!r} has no folds; give one or more")
+        ratio = float(np.mean(ratios)) if self.test_to_train is None else self.test_to_train
+        return dataclasses.replace(self, folds=tuple(folds), test_to_train=ratio)
+
+
+def check_indices(indices: Sequence | np.ndarray, size: int, where: str) -> np.ndarray:
+    """Indices as int64. Raises CorpusError where one is no index of `size` samples."""
+    indices = np.asarray(indices)
+    if not indices.size:
+        raise CorpusError(f"{where} is empty; every part needs a sample")
+    if indices.ndim != 1 or indices.dtype.kind not in "iu":
+        values = f"{indices.dtype} values of shape {indices.shape}"
+        raise CorpusError(f"{where} holds {values}; give one list of whole numbers (np.flatnonzero(mask) for a mask)")
+    wrong = indices[(indices < 0) | (indices >= size)]
+    if len(wrong):
+        raise CorpusError(f"{where} has the index {wrong[0]}; the samples are numbered 0 to {size - 1}")
+    return indices.astype(np.int64)
+
+
+def folds_by_group(groups: np.ndarray, tests: Sequence[Sequence], valids: Sequence[Sequence]):
+    """Folds whose test and valid parts are entire groups (speakers, sessions); the other groups train."""
+    folds = []
+    for test, valid in zip(tests, valids, strict=True):
+        in_test, in_valid = np.isin(groups, list(test)), np.isin(groups, list(valid))
+        folds.append(tuple(np.flatnonzero(part) for part in (~in_test & ~in_valid, in_valid, in_test)))
+    return tuple(folds)
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """Raw samples, their labels and the split in which systems are judged.
+
+    `name` is the spelling of the tables (`RAVDESS-AV`) and names the random streams. `samples` is a Batch, or any
+    `Samples` that are read on demand. `labels` maps each label to its classes in the order of their numbers, or to ()
+    if it is a number; every sample has a value of every label. `factors` holds what a synthetic corpus was made from,
+    so that claims can be checked against the truth; `media(id)` returns the recording of a sample, where there is one.
+    """
+
+    name: str
+    samples: Samples
+    labels: Mapping[str, tuple[str, ...]]
+    split: Split
     standardise: bool = True
-    factors: dict[str, np.ndarray] = field(default_factory=dict)
+    factors: Mapping[str, np.ndarray] = field(default_factory=dict)
+    media: Callable[[str], object] | None = None
 
     def __post_init__(self):
-        label = self.rows.label
-        if self.rows.regression != (not self.classes):
-            raise CorpusError(
-                f"{self.name}: labels are {str(label.dtype).removeprefix('torch.')} and the classes are "
-                f"({', '.join(self.classes)}); give whole numbers and the classes that they count, or floats and "
-                "classes=() for a regression"
-            )
-        known = torch.isfinite(label) if self.rows.regression else (label >= 0) & (label < len(self.classes))
-        if not known.all():
-            row = int((~known).nonzero()[0])
-            wrong = f"{self.name}: utterance {str(self.rows.id[row])!r} has label {label[row].item()}"
-            if self.rows.regression:
-                raise CorpusError(f"{wrong}; mend the label or leave the utterance out")
-            raise CorpusError(
-                f"{wrong}, but the classes are numbered 0 to {len(self.classes) - 1} ({', '.join(self.classes)}); mend "
-                "the label or name the class"
-            )
-        for m in self.modalities:
-            x, real = self.rows.x[m], self.rows.real[m]
-            broken = next((row for row in range(len(x)) if not torch.isfinite(x[row]).all()), None)
-            if broken is not None:
-                raise CorpusError(f"{self.name}: {m} of utterance {str(self.rows.id[broken])!r} is not finite; "
-                                  "repair it or leave the utterance out")
-            if (real[:, 1:] & ~real[:, :-1]).any():
-                raise CorpusError(f"{self.name}: the real frames of {m} are not the first ones of every row")
-        for i, parts in enumerate(self.folds):
-            people = [set(self.rows.speaker[rows]) - {"?"} for rows in parts]
-            shared = people[0] & people[1] | people[0] & people[2] | people[1] & people[2]
-            if shared:
-                raise CorpusError(f"{self.name}: fold {i} has speaker {str(min(shared))!r} in two parts; a fold "
-                                  'divides nobody (where speakers are unknown, give every one as "?")')
-            for part, rows in zip(("train", "valid", "test"), parts, strict=True):
-                if len(rows) == 0:
-                    raise CorpusError(f"{self.name}: the {part} part of fold {i} is empty")
-            if len(np.unique(np.concatenate(parts))) != sum(map(len, parts)):
-                raise CorpusError(f"{self.name}: fold {i} has an utterance in two parts")
+        object.__setattr__(self, "labels", {label: tuple(classes) for label, classes in self.labels.items()})
+        check_modalities(self.modalities, self.name)
+        check_labels(self)
+        if isinstance(self.samples, Batch):
+            check_frames(self.samples, self.name)
+        object.__setattr__(self, "split", self.split.checked(self.name, self.samples))
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def dataset(self) -> str:
+        return self.name
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        """The shape of one frame of each modality."""
+        return dict(self.samples.shapes)
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        return self.rows.modalities
+        return tuple(self.samples.shapes)
 
-    @property
-    def dims(self) -> dict[str, int]:
-        return self.rows.dims
+    def load(self) -> Corpus:
+        """The corpus itself: a recipe takes a corpus or a request for one."""
+        return self
+
+    def task(self, label: str | None = None) -> Task:
+        """The task of predicting this label, the first one by default."""
+        from robustmer.tasks import Classify, Regress
+
+        label = next(iter(self.labels), None) if label is None else label
+        if label not in self.labels:
+            raise CorpusError(f"{self.name} has no label {label!r}; it has {listed(self.labels)}")
+        return Classify(label, self.labels[label]) if self.labels[label] else Regress(label)
+
+    def only(self, modalities: Sequence[str] | str) -> Corpus:
+        """The corpus with these modalities alone."""
+        modalities = (modalities,) if isinstance(modalities, str) else tuple(modalities)
+        unknown = [m for m in modalities if m not in self.modalities]
+        if unknown or not modalities:
+            raise CorpusError(f"{self.name}: modalities {list(modalities)}; choose from {', '.join(self.modalities)}")
+        chosen, samples = [m for m in self.modalities if m in modalities], self.samples
+        if isinstance(samples, Batch):
+            return dataclasses.replace(self, samples=only(samples, chosen))
+        return dataclasses.replace(self, samples=OnDemand(samples, None, samples.name, chosen))
 
     @cached_property
     def fingerprint(self) -> str:
         """First 12 hex digits of the sha256 of every value, label, speaker, id and fold."""
-        digest = hashlib.sha256()
-        for m in self.modalities:
-            digest.update(m.encode())
-            digest.update(np.ascontiguousarray(self.rows.x[m].numpy()))
-            digest.update(np.ascontiguousarray(self.rows.real[m].numpy()))
-            if not self.rows.present[m].all():
-                digest.update(self.rows.present[m].numpy().tobytes())
-        digest.update(self.rows.label.numpy().tobytes())
-        digest.update("\n".join([*self.classes, *self.rows.speaker, *self.rows.id]).encode())
-        for parts in self.folds:
-            for rows in parts:
-                digest.update(np.asarray(rows, dtype=np.int64).tobytes() + b"|")
+        digest, samples = hashlib.sha256(), self.samples
+        for batch in [samples] if isinstance(samples, Batch) else OnDemand(samples, None, self.name).batches():
+            for m, x in batch.x.items():
+                digest.update(m.encode() + (str(batch.shapes[m]).encode() if x.ndim > 3 else b""))
+                digest.update(np.ascontiguousarray(x.numpy()))
+                digest.update(np.ascontiguousarray(batch.mask[m].numpy()))
+                if not batch.present[m].all():
+                    digest.update(batch.present[m].numpy().tobytes())
+        for label, values in samples.labels.items():
+            digest.update((label.encode() if len(self.labels) > 1 else b"") + values.numpy().tobytes())
+        classes = [name for label in samples.labels for name in self.labels[label]]
+        digest.update("\n".join([*classes, *samples.speaker, *samples.id]).encode())
+        for fold in self.split.folds:
+            for indices in fold:
+                digest.update(indices.tobytes() + b"|")
         return digest.hexdigest()[:12]
 
-    def fold(self, i: int) -> tuple[Batch, Batch, Batch]:
-        """Train, valid and test of fold i, standardised with the train part's statistics unless `standardise` is off.
+    def fold(self, i: int, absent: str = "mark") -> Fold:
+        """Train, valid and test of fold i, standardised with the statistics of the train split over recorded frames
+        unless `standardise` is off. A constant feature becomes 0; pictures (bytes) stay as they are.
 
-        A feature that is constant in the train part becomes 0. Statistics are over real frames only.
+        A modality without any frame in the train split is marked absent from all three parts, with a warning and
+        without a variance; `absent="refuse"` raises CorpusError.
         """
-        if not 0 <= i < len(self.folds):
-            raise CorpusError(f"{self.name} has folds 0 to {len(self.folds) - 1}; fold {i} was asked for")
-        parts = [self.rows[rows].replace(name=f"{self.name}/fold {i}/{part}")
-                 for part, rows in zip(("train", "valid", "test"), self.folds[i], strict=True)]
-        variance = {}
-        for m in self.modalities:
-            mean, std = mean_and_std(parts[0], m)
-            if self.standardise:
-                for part in parts:  # copies of the rows, so in place: a large corpus is held twice, not thrice
-                    scale_(part, m, mean, std)
-                mean, std = torch.zeros_like(mean), varies(mean, std).double()
+        if not 0 <= i < len(self.split.folds):
+            raise CorpusError(f"{self.name} has folds 0 to {len(self.split.folds) - 1}; fold {i} was given")
+        if absent not in ("mark", "refuse"):
+            raise ValueError(f"absent={absent!r}: give 'mark' or 'refuse'")
+        names = [f"{self.name}/fold {i}/{part}" for part in PARTS]
+        if isinstance(self.samples, Batch):
+            parts = [self.samples[indices] for indices in self.split.folds[i]]
+            moments = {m: mean_and_std(parts[0], m) for m in self.modalities}
+        else:
+            parts = [OnDemand(self.samples, *part) for part in zip(self.split.folds[i], names, strict=True)]
+            if i not in self.known:
+                self.known[i] = streamed(parts[0])
+            moments = self.known[i]
+        gone = [m for m in moments if moments[m] is None]
+        if gone:
+            lack = f"{self.name}, fold {i}: no sample of the train split has a frame of {', '.join(gone)}"
+            if absent == "refuse" or len(gone) == len(moments):
+                raise CorpusError(f"{lack}; leave the modality out with corpus.only(...), or give another split")
+            warnings.warn(f"{lack}, so it is marked absent from the valid and test splits too", stacklevel=2)
+        variance, scaling, first = {}, {}, parts[0][[0]]
+        for m, (mean, std) in ((m, moments[m]) for m in self.modalities if m not in gone):
+            changing = varies(mean, std)
+            if self.standardise and first.x[m].is_floating_point():
+                scaling[m] = mean, torch.where(changing, std, 0.0)
+                mean, std = torch.zeros_like(mean), changing.double()
             variance[m] = total_variance(mean, std)
-        return tuple(part.replace(variance=variance) for part in parts)
+        known = {"variance": variance, "scaling": scaling if self.standardise else None}
+        for number, part in enumerate(parts):
+            if isinstance(part, Batch):
+                scale_(part, scaling)  # a copy of the samples, so in place: a large corpus is held twice, not thrice
+                parts[number] = only(part, self.modalities, gone).replace(name=names[number], **known)
+            else:
+                parts[number] = OnDemand(self.samples, part.indices, part.name, absent=gone, **known)
+        return Fold(*parts)
+
+    @cached_property
+    def known(self) -> dict[int, dict]:
+        """Statistics of folds whose computation reads the train split."""
+        return {}
 
 
-CHUNK = 256
-"""Rows that statistics take at a time: a large corpus is never copied to float64 as a whole."""
-
-
-def mean_and_std(batch: Batch, modality: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and population standard deviation of each feature over the real frames, (D,) and (D,), float64."""
-    x, real = batch.x[modality].split(CHUNK), batch.real[modality].split(CHUNK)
-    frames = int(batch.real[modality].sum())
-    mean = sum(part[there].double().sum(0) for part, there in zip(x, real, strict=True)) / frames
-    square = sum((part[there].double() - mean).square().sum(0) for part, there in zip(x, real, strict=True)) / frames
-    return mean, square.sqrt()
-
-
-def varies(mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
-    """Which features are not constant up to rounding, (D,)."""
-    return std > 1e-6 * mean.abs().clamp(min=1e-6)
-
-
-def scale_(batch: Batch, modality: str, mean: torch.Tensor, std: torch.Tensor) -> None:
-    """x becomes (x - mean) / std in real frames, 0 in the padding and in features that do not vary; in place."""
-    x, changing = batch.x[modality], varies(mean, std)
-    x.sub_(mean.to(x)).div_(torch.where(changing, std, 1.0).to(x))
-    x.masked_fill_(~changing, 0.0).masked_fill_(~batch.real[modality][..., None], 0.0)
-
-
-def total_variance(mean: torch.Tensor, std: torch.Tensor) -> float:
-    """sigma^2 of NMER eq. 4: one number over all real frames and features of the part."""
-    return float((std.square() + (mean - mean.mean()).square()).mean())
-
-
-def folds_by_group(groups: np.ndarray, tests: list[tuple[str, ...]], valids: list[tuple[str, ...]]):
-    """Row numbers of folds whose test and valid parts are whole groups (speakers, sessions); the rest trains."""
-    folds = []
-    for test, valid in zip(tests, valids, strict=True):
-        in_test, in_valid = np.isin(groups, test), np.isin(groups, valid)
-        folds.append(tuple(np.flatnonzero(part) for part in (~in_test & ~in_valid, in_valid, in_test)))
-    return tuple(folds)
+def check_labels(corpus: Corpus) -> None:
+    """Raises CorpusError where labels are others than declared or lack a value."""
+    name, samples, declared = corpus.name, corpus.samples, corpus.labels
+    if {*declared} != {*samples.labels}:
+        have = f"{name}: the samples have the labels {listed(samples.labels)}, and {listed(declared)} is declared"
+        raise CorpusError(f"{have}; declare each label with its classes, or with () if it is a number")
+    for what, values in {"speaker": samples.speaker, "id": samples.id, **samples.labels}.items():
+        if len(values) != len(samples):
+            raise CorpusError(f"{name}: {len(samples)} samples, but {len(values)} values of {what!r}; give each one")
+    for label, classes in declared.items():
+        values, names = samples.labels[label], ", ".join(classes)
+        kind = str(values.dtype).removeprefix("torch.")
+        if values.is_floating_point() == bool(classes) or kind == "bool":
+            have = f"{name}: the label {label!r} holds {kind} values, and its classes are ({names})"
+            raise CorpusError(f"{have}; give class numbers (int64) with the names of the classes, or floats with ()")
+        known = (values >= 0) & (values < len(classes)) if classes else torch.isfinite(values)
+        if not known.all():
+            i = int((~known).nonzero()[0])
+            why = "a missing value is not allowed"
+            if classes:
+                why = f"the classes are numbered 0 to {len(classes) - 1} ({names})"
+            wrong = f"{name}: sample {str(samples.id[i])!r} has the {label} {values[i].item()}"
+            raise CorpusError(f"{wrong}, but {why}; mend the label or leave the sample out")

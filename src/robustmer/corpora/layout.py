@@ -1,196 +1,145 @@
-"""Reading a corpus that is one .npz file of plain arrays, and saying in sentences what is wrong with it."""
+"""Layout: a named corpus in files of one kind. A layout is a class; a corpus is an instance in `catalogue.py`."""
 
 from __future__ import annotations
 
+import functools
 import os
-import zipfile
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from robustmer.batch import Batch
-from robustmer.corpora.corpus import About, CorpusError, CorpusNotFound, data_folder
-
-KINDS = {"number": "fiu", "whole": "iu", "text": "U"}
-"""What an array may hold, in numpy's letters for kinds."""
-
-WORDS = {"number": "numbers", "whole": "whole numbers", "text": "text (fixed-width unicode)"}
+from robustmer.batch import Batch, ordered
+from robustmer.corpora.common import About, CorpusError, CorpusNotFound, data_folder
+from robustmer.corpora.corpus import PARTS, Corpus, Split
+from robustmer.corpora.files import Problems, check_file
 
 
-@dataclass(frozen=True)
-class Field:
-    """One array of the file: its `kind` (of KINDS), its `width` D for shape (N, D) or None for shape (N,).
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Layout:
+    """A named corpus. `name` is the spelling of the tables, `label` what is predicted, `classes` its classes in the
+    order of their numbers, () for a number. `options` are what `load` takes, with their defaults, beside `folder`,
+    `modalities` and `standardise`; `published` are counts that `check` compares.
 
-    `length` fixes N where it does not count utterances (the names of columns or classes).
+    A new layout says which `files` it reads and how it `read`s them.
     """
 
-    kind: str
-    width: int | None = None
-    length: int | None = None
+    name: str
+    about: About
+    label: str
+    classes: tuple[str, ...] = ()
+    options: Mapping[str, object] = field(default_factory=dict)
+    published: Mapping[str, int] = field(default_factory=dict)
+
+    def files(self, root: Path, settings: Mapping[str, object]) -> list[Path]:
+        """Every file in this folder that a load with these settings may read."""
+        return []
+
+    def read(self, root: Path, settings: Mapping[str, object], problems: Problems) -> Corpus | None:
+        """The corpus with all modalities, or None and problems."""
+        raise NotImplementedError
+
+    def corpus(self, samples: Batch, split: Split, settings: Mapping[str, object]) -> Corpus:
+        return Corpus(self.name, samples, self.labels(settings), split, bool(settings["standardise"]))
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return tuple(self.about.modalities)
+
+    def settings(self, options: Mapping[str, object]) -> dict[str, object]:
+        """Every option with its value, in hashable types. Raises TypeError for an unknown option."""
+        known = {**self.options, "modalities": self.modalities, "standardise": True}
+        unknown = [option for option in options if option not in known]
+        if unknown:
+            raise TypeError(f"{self.name} has no option {unknown[0]!r}; it has folder, {', '.join(known)}")
+        values = {option: tuple(value) if isinstance(value, list) else value for option, value in options.items()}
+        chosen = values.get("modalities", self.modalities)
+        return known | values | {"modalities": ordered((chosen,) if isinstance(chosen, str) else chosen)}
+
+    def labels(self, settings: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
+        return {self.label: tuple(settings.get("classes", self.classes))}
+
+    def place(self, folder: Path | str | None, settings: Mapping[str, object]) -> Path:
+        """The folder of the corpus: `about.folder` below `folder` (default `data_folder()`), or `folder` itself if it
+        has the files; or the file that is given."""
+        base = data_folder(folder)
+        below = base / (self.about.folder or "")
+        if below.exists() or base == data_folder():
+            return below
+        return base if base.exists() and (not base.is_dir() or self.present(base, settings)) else below
+
+    def present(self, root: Path, settings: Mapping[str, object]) -> list[Path]:
+        """The files that exist. A root that is a file is the only one."""
+        paths = self.files(root, settings) if root.is_dir() or not os.path.lexists(root) else [root]
+        return [path for path in paths if os.path.lexists(path)]
+
+    def __call__(self, folder: Path | str | None = None, **options) -> Corpus:
+        """The corpus, read again if a file has changed. Corpora are kept, so treat them as constants.
+
+        Raises TypeError for an unknown option, CorpusNotFound where the corpus is not on this machine, CorpusError
+        where it cannot be used.
+        """
+        settings = self.settings(options)
+        paths = self.present(self.place(folder, settings), settings) if self.about.folder else []
+        stamps = tuple((path, path.stat().st_size, path.stat().st_mtime_ns) for path in paths if path.exists())
+        return kept(self, data_folder(folder), tuple(settings.items()), stamps)
+
+    def load(self, folder: Path | str | None = None, **options) -> Corpus:
+        """As a call, but always read anew."""
+        settings, problems = self.settings(options), Problems()
+        corpus = self.attempt(folder, settings, problems)
+        if problems:
+            first, *others = problems.sentences()
+            more = f" (and {len(others)} more problems; `robustmer data check` lists them)" if others else ""
+            raise CorpusError(f"{self.about.title} cannot be used: {first}{more}") from problems.cause
+        if problems.notes:
+            warnings.warn(f"{self.name}: {'; '.join(problems.notes.sentences())}", stacklevel=2)
+        return corpus
+
+    def check(self, folder: Path | str | None = None, **options) -> list[str]:
+        """A sentence for everything that is wrong with the files, lacking in them, or other than published."""
+        problems = Problems()
+        try:
+            corpus = self.attempt(folder, self.settings(options), problems)
+        except CorpusNotFound as error:
+            return [str(error)]
+        if problems:
+            return problems.sentences() + problems.notes.sentences()
+        facts = count(corpus, self.label) | problems.facts
+        wrong = {what: number for what, number in self.published.items() if facts.get(what, 0) != number}
+        return problems.notes.sentences() + [
+            f"{facts.get(what, 0)} {what}; {number} were published" for what, number in wrong.items()
+        ]
+
+    def attempt(self, folder: Path | str | None, settings: Mapping[str, object], problems: Problems) -> Corpus | None:
+        root = self.place(folder, settings)
+        paths = self.present(root, settings)
+        if self.about.folder and not paths:
+            folder = f"the folder that holds {self.about.folder}/ (without it, data/ below the current folder)"
+            where = f"no files in {root}; set ROBUSTMER_DATA to {folder}, or give the folder itself"
+            title = self.about.title
+            raise CorpusNotFound(f"{title} is not on this machine: {where}; get {title} from: {self.about.access}")
+        for path in paths:
+            with problems.of(str(path)):
+                check_file(path, root)
+        with problems.of(str(root)):
+            corpus = None if problems else self.read(root, settings, problems)
+            return None if problems else corpus.only(settings["modalities"])
+        return None
 
 
-Arrays = dict[str, np.ndarray]
-Further = Callable[[Arrays], Iterable[str]]
-"""Problems that only this corpus can have; asked when the arrays themselves are as they should be."""
+@functools.lru_cache(maxsize=4)
+def kept(layout: Layout, folder: Path, settings: tuple[tuple[str, object], ...], stamps: tuple[object, ...]) -> Corpus:
+    return layout.load(folder, **dict(settings))
 
 
-def find(path: Path | str | None, about: About, file: str) -> Path:
-    """Where the file should be: `path` is the file, its folder, or that of all corpora (default `data_folder()`)."""
-    base = data_folder() if path is None else Path(path).expanduser()
-    if base.name == file or (base.suffix == ".npz" and base.is_file()):
-        return base
-    places = [base / about.folder / file, base / file]
-    if base.name == about.folder:
-        places.reverse()
-    return next((place for place in places if os.path.exists(place)), places[0])
-
-
-def how_to_get(about: About) -> str:
-    return (f"set ROBUSTMER_DATA to the folder that holds {about.folder}/, or give the folder itself; "
-            f"{about.title} is had from: {about.access}")
-
-
-def examine(path: Path, about: About, fields: Mapping[str, Field], further: Further) -> tuple[Arrays, list[str]]:
-    """The arrays of a file that has them all, and one sentence for everything that is wrong.
-
-    Numbers come back as float32, whole numbers as int64. Nothing is unpickled.
-    """
-    if not os.path.exists(path):
-        return {}, [f"no file {path}; {how_to_get(about)}"]
-    arrays, problems = read_arrays(path, fields)
-    if not problems:
-        problems = list(find_array_problems(path.name, arrays, fields))
-    if not problems:
-        problems = list(further(arrays))
-    return arrays, problems
-
-
-def require(path: Path, about: About, fields: Mapping[str, Field], further: Further) -> Arrays:
-    """The arrays of a file without problems. Raises CorpusNotFound where there is no file, else CorpusError."""
-    if not os.path.exists(path):
-        raise CorpusNotFound(f"{about.title} is not on this machine: no file {path}; {how_to_get(about)}")
-    arrays, problems = examine(path, about, fields, further)
-    if problems:
-        refuse(about, problems)
-    return arrays
-
-
-def refuse(about: About, problems: list[str]) -> None:
-    more = f" (and {len(problems) - 1} more problems; `robustmer data check` lists them)" if problems[1:] else ""
-    raise CorpusError(f"{about.title} cannot be used: {problems[0]}{more}")
-
-
-def read_arrays(path: Path, fields: Mapping[str, Field]) -> tuple[Arrays, list[str]]:
-    arrays, problems = {}, []
-    try:
-        with path.open("rb") as opened:
-            archived = zipfile.is_zipfile(opened)
-        if not archived:
-            return {}, [f"{path} is no .npz file, or it is cut short ({path.stat().st_size} bytes); get it again"]
-        with np.load(path, allow_pickle=False) as archive:
-            # numpy stops where a header says that the array ends; the checksum is over the whole
-            if (damaged := archive.zip.testzip()) is not None:
-                return {}, [f"{damaged} in {path} is damaged, its checksum differs; get the file again"]
-            for name in fields:
-                if name not in archive.files:
-                    there = ", ".join(sorted(archive.files)) or "nothing"
-                    problems.append(f"{path.name} has no array {name!r}; it has {there}")
-                    continue
-                try:
-                    array = archive[name]
-                    if isinstance(array, np.ndarray):
-                        arrays[name] = array
-                    else:
-                        problems.append(f"{name!r} of {path.name} is {type(array).__name__}, not an array; store one")
-                except Exception as error:  # damage shows itself in many ways: zip, zlib, header, memory
-                    if "allow_pickle" in str(error):
-                        problems.append(f"array {name!r} of {path.name} holds Python objects, which are refused: "
-                                        "unpickling them can run code; store it as a plain array")
-                    else:
-                        problems.append(f"array {name!r} of {path.name} cannot be read ({describe(error)}); get the "
-                                        "file again")
-    except Exception as error:
-        problems.append(f"{path} cannot be read ({describe(error)}); get it again, or mend its permissions")
-    return arrays, problems
-
-
-def describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-
-
-def find_array_problems(file: str, arrays: Arrays, fields: Mapping[str, Field]) -> Iterable[str]:
-    """Yield what is wrong with kinds, shapes and values; convert the arrays that are right, in place of the dict."""
-    count = None
-    for name, field in fields.items():
-        array = arrays[name]
-        rows = "N" if field.length is None else field.length
-        wanted = f"({rows},)" if field.width is None else f"({rows}, {field.width})"
-        if array.dtype.kind not in KINDS[field.kind]:
-            yield f"array {name!r} of {file} holds {array.dtype}; it must hold {WORDS[field.kind]}, shape {wanted}"
-            continue
-        if array.ndim != (1 if field.width is None else 2):
-            yield f"array {name!r} of {file} has shape {array.shape}; it must have {wanted}"
-            continue
-        if field.width is not None and array.shape[1] != field.width:
-            yield f"array {name!r} of {file} is {array.shape[1]} wide; it must be {field.width} wide"
-            continue
-        if len(array) == 0:
-            yield f"array {name!r} of {file} is empty; it must have a row for every utterance"
-            continue
-        if field.length is not None and len(array) != field.length:
-            yield f"array {name!r} of {file} has {len(array)} entries; it must have {field.length}"
-        elif field.length is None and count is not None and len(array) != count[1]:
-            yield (f"array {name!r} of {file} has {len(array)} rows, but {count[0]!r} has {count[1]}; they must count "
-                   "the same utterances")
-        if field.length is None and count is None:
-            count = name, len(array)
-        if field.kind == "number":
-            with np.errstate(over="ignore"):
-                arrays[name] = array = array.astype(np.float32)
-            bad = np.argwhere(~np.isfinite(array))
-            if len(bad):
-                row, *column = bad[0]
-                where = f"row {row}" + (f", column {column[0]}" if column else "")
-                yield (f"array {name!r} of {file} is not finite at {where}: {array[tuple(bad[0])]} ({len(bad)} such "
-                       "values); repair or leave out the utterance")
-        elif field.kind == "whole":
-            arrays[name] = array.astype(np.int64)
-        elif (array == "").any():
-            yield f"array {name!r} of {file} has no text in row {int(np.argmax(array == ''))}; every row must have some"
-
-
-def outside(name: str, values: np.ndarray, lowest: int, highest: int, id: np.ndarray, meaning: str) -> Iterable[str]:
-    """Yield a sentence where a whole number is not within its bounds."""
-    bad = np.flatnonzero((values < lowest) | (values > highest))
-    if len(bad):
-        yield (f"{name} of utterance {str(id[bad[0]])!r} (row {bad[0]}) is {values[bad[0]]}; it must be {lowest} to "
-               f"{highest} ({meaning}); {len(bad)} such rows")
-
-
-def doubled(name: str, id: np.ndarray) -> Iterable[str]:
-    values, counts = np.unique(id, return_counts=True)
-    if (counts > 1).any():
-        yield f"{name} {str(values[counts > 1][0])!r} is there {counts.max()} times; every one needs its own name"
-
-
-def count_problem(what: str, found: int, published: int) -> Iterable[str]:
-    if found != published:
-        yield f"{found} {what}; {published} were published"
-
-
-def vectors(x: Mapping[str, np.ndarray], label: np.ndarray, speaker: np.ndarray, id: np.ndarray, name: str) -> Batch:
-    """A Batch of sequences of length one from one vector an utterance, (N, D) for each modality. Labels that are floats
-    stay floats (a regression)."""
-    rows = len(label)
-    return Batch(
-        x={m: torch.tensor(values, dtype=torch.float32)[:, None] for m, values in x.items()},
-        real={m: torch.ones(rows, 1, dtype=torch.bool) for m in x},
-        present={m: torch.ones(rows, dtype=torch.bool) for m in x},
-        label=torch.tensor(label, dtype=torch.float32 if label.dtype.kind == "f" else torch.long),
-        speaker=np.asarray(speaker, dtype=str),
-        id=np.asarray(id, dtype=str),
-        name=name,
-    )
+def count(corpus: Corpus, label: str) -> dict[str, int]:
+    """Samples in all, in each part of fold 0, of each class and of each speaker; and speakers."""
+    people, of_each = np.unique(corpus.samples.speaker, return_counts=True)
+    facts = {"samples": len(corpus), "speakers": len(people)}
+    facts |= {f"samples in {part} of fold 0": len(i) for part, i in zip(PARTS, corpus.split.folds[0], strict=True)}
+    for number, name in enumerate(corpus.labels[label]):
+        facts[f"samples with label {number} ({name})"] = int((corpus.samples.labels[label] == number).sum())
+    return facts | {f"samples of speaker {name}": int(n) for name, n in zip(people, of_each, strict=True)}

@@ -6,7 +6,7 @@ each a point in three dimensions around one of the four corners of a regular sim
     s   = d_s mu_c     + eps      the shared state, the same in every modality of the utterance
     e_m = d_m nu_{m,c} + eps      the specific state of modality m                              eps ~ N(0, I_3)
 
-so two utterances of one class differ, no modality can tell every class, and what the modalities say partly agrees (and
+so two samples of one class differ, no modality can tell every class, and what the modalities say partly agrees (and
 errs together) through s and partly completes through e_m. Frame t of modality m is then
 
     x_t = g_m a_t W_m [s; e_m] + h_m A_m u_t + b_{m,speaker} + f_m epsilon_t
@@ -29,47 +29,27 @@ known, and says nothing about people.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from robustmer.batch import LETTERS, MODALITIES, Batch, mean_over_time
-from robustmer.corpora.corpus import About, Corpus, CorpusError, folds_by_group
+from robustmer.batch import MODALITIES, Batch, mean_over_time
+from robustmer.corpora.common import About, CorpusError
+from robustmer.corpora.corpus import Corpus, Split, folds_by_group
+from robustmer.corpora.files import Problems
+from robustmer.corpora.layout import Layout
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-NAME = "synthetic"
 CLASSES = ("happy", "angry", "sad", "neutral")
 DIMS = {"audio": 130, "visual": 342, "text": 1024}
 """Widths of NMER's features: ComParE low-level descriptors, DenseFace, BERT."""
 
-ABOUT = About(
-    title="Synthetic corpus with the schema of IEMOCAP",
-    access="made from a seed on this machine, no download",
-    licence="that of this project",
-    folder=None,
-    modalities={"audio": "up to 155 frames x 130, 10 a second", "visual": "up to 50 frames x 342",
-                "text": "up to 22 tokens x 1024"},
-    classes=4,
-    people="ten invented speakers in five sessions of two",
-    protocol="ten folds: one speaker tests, the partner in the session validates, the other eight train "
-             "(the sizes of NMER Table 1: 4446 / 528 / 557 in fold 0)",
-    test_to_train=1 / 8,
-    cite="this project; sizes and classes after NMER Table 1",
-)
-
 CLASS_COUNTS = (1636, 1103, 1084, 1708)
 """NMER Table 1, IEMOCAP, in the order of CLASSES."""
 
-SPEAKER_COUNTS = {
-    "Ses01M": 557, "Ses01F": 528, "Ses02M": 542, "Ses02F": 481, "Ses03M": 629, "Ses03F": 522,
-    "Ses04M": 503, "Ses04F": 528, "Ses05M": 651, "Ses05F": 590,
-}
+SPEAKER_COUNTS = {"Ses01M": 557, "Ses01F": 528, "Ses02M": 542, "Ses02F": 481, "Ses03M": 629, "Ses03F": 522,
+                  "Ses04M": 503, "Ses04F": 528, "Ses05M": 651, "Ses05F": 590}  # fmt: skip
 """Utterances a speaker. Sessions sum to IEMOCAP's 1085, 1023, 1151, 1031, 1241, and the first two speakers to NMER
 Table 1's test part (557) and the 528 that it leaves for validation; the split within the other sessions is a choice."""
 
@@ -81,9 +61,9 @@ LONGEST = {"audio": 155, "visual": 50, "text": 22}
 
 SEPARATION = {"shared": 0.73, "audio": 0.98, "visual": 0.59, "text": 0.91}
 """d_s and d_m, in standard deviations of a hidden state. Calibrated at size="paper" so that logistic regression on
-time-pooled features of ONE clean modality reaches, on held-out speakers, the WA in PUBLISHED_WA; `calibration()`
-measures it again. How much of them is shared decides what fusion adds; no paper says, and 0.73 puts all three
-modalities together at about 0.78."""
+time-pooled features of ONE clean modality reaches, on held-out speakers, the WA in PUBLISHED_WA
+(`synthetic_calibration` measures it again). How much of them is shared decides what fusion adds; no paper says, and
+0.73 puts all three modalities together at about 0.78."""
 
 PUBLISHED_WA = {"audio": 0.6693, "visual": 0.5723, "text": 0.6484}
 """NMER Table 4, IEMOCAP, first row ("0dB"), `results/published/nmer_table04.csv`."""
@@ -107,59 +87,63 @@ LATENT_GRID, LOADING_GRID = 32.0, 256.0
 stays below the 2^24 up to which float32 counts without rounding."""
 
 
-def load(
-    folder: Path | None = None,
-    size: str = "quick",
-    seed: int = 0,
-    modalities: Sequence[str] = MODALITIES,
-    pooled: bool = False,
-    standardise: bool = True,
-) -> Corpus:
-    """Make the corpus. `size` is one of SIZES, `modalities` some of audio, visual, text; `folder` is not used.
-    `pooled` averages the frames of each utterance into one vector, for trainings that must end in seconds.
+class Synthetic(Layout):
+    """Made, not read. Options: `size` is one of SIZES; `pooled` averages the frames of each sample into one vector, for
+    trainings that must end in seconds. Size "paper" holds 1.3 GB."""
 
-    Sequences (N, T, D) are float32 with zeros in the padding. "paper" holds 1.3 GB. Raises CorpusError for an option
-    that it does not have.
-    """
-    if size not in SIZES:
-        raise CorpusError(f"{NAME}: size {size!r} was asked for; it is one of {', '.join(SIZES)}")
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise CorpusError(f"{NAME}: seed {seed!r} was asked for; give an integer from 0 up")
-    modalities = (modalities,) if isinstance(modalities, str) else tuple(modalities)
-    unknown = [m for m in modalities if m not in MODALITIES]
-    if unknown or not modalities:
-        raise CorpusError(f"{NAME}: modalities {list(modalities)} were asked for; give some of {list(MODALITIES)}")
-    total, pace = SIZES[size]
-    speaker, label = deal(total, seed)
-    names = np.array(list(SPEAKER_COUNTS))[speaker]
-    id = np.array([f"{name}_{number:04d}" for name, number in zip(names, range(total), strict=True)])
-    lengths = draw_lengths(total, pace, seed)
-
-    shared = draw_states(SEPARATION["shared"], label, seed, "shared")
-    factors = {"shared": shared.states, "corners_shared": shared.corners}
-    x, real, present = {}, {}, {}
-    for m in (m for m in MODALITIES if m in modalities):
-        specific = draw_states(SEPARATION[m], label, seed, m)
-        real[m] = torch.arange(int(lengths[m].max())) < torch.from_numpy(lengths[m])[:, None]
-        present[m] = torch.ones(total, dtype=torch.bool)
-        states = np.concatenate([shared.states, specific.states], axis=1)
-        frames, loading, salience, offset = draw_frames(m, states, speaker, lengths[m], seed)
-        x[m] = torch.from_numpy(frames)
-        if pooled:
-            x[m] = mean_over_time(x[m], real[m])[:, None]
-            real[m] = real[m][:, :1]
-        factors |= {f"specific_{m}": specific.states, f"corners_{m}": specific.corners, f"loading_{m}": loading,
-                    f"salience_{m}": salience, f"offset_{m}": offset}
-    rows = Batch(x, real, present, torch.from_numpy(label), names, id, name=NAME)
-    people = list(SPEAKER_COUNTS)
-    partner = [people[i ^ 1] for i in range(len(people))]
-    folds = folds_by_group(names, [(p,) for p in people], [(p,) for p in partner])
-    return Corpus(NAME, CLASSES, rows, folds, standardise=standardise, factors=factors)
+    def read(self, root: Path, settings: Mapping[str, object], problems: Problems) -> Corpus:
+        size, seed, modalities = settings["size"], settings["seed"], settings["modalities"]
+        if size not in SIZES:
+            raise CorpusError(f"size {size!r} was given; it is one of {', '.join(SIZES)}")
+        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+            raise CorpusError(f"seed {seed!r} was given; give an integer from 0 up")
+        if not modalities or not {*modalities} <= {*MODALITIES}:
+            raise CorpusError(f"modalities {list(modalities)} were given; choose from {', '.join(MODALITIES)}")
+        total, pace = SIZES[size]
+        speaker, label = deal(total, seed)
+        names = np.array(list(SPEAKER_COUNTS))[speaker]
+        id = np.array([f"{name}_{number:04d}" for name, number in zip(names, range(total), strict=True)])
+        lengths = draw_lengths(total, pace, seed)
+        shared, corners = draw_states(SEPARATION["shared"], label, seed, "shared")
+        factors = {"shared": shared, "corners_shared": corners}
+        x, mask, present = {}, {}, {}
+        for m in (m for m in MODALITIES if m in modalities):
+            specific, corners = draw_states(SEPARATION[m], label, seed, m)
+            mask[m] = torch.arange(int(lengths[m].max())) < torch.from_numpy(lengths[m])[:, None]
+            present[m] = torch.ones(total, dtype=torch.bool)
+            states = np.concatenate([shared, specific], axis=1)
+            frames, loading, salience, offset = draw_frames(m, states, speaker, lengths[m], seed)
+            x[m] = torch.from_numpy(frames)
+            if settings["pooled"]:
+                x[m] = mean_over_time(x[m], mask[m])[:, None]
+                mask[m] = mask[m][:, :1]
+            factors |= {f"specific_{m}": specific, f"corners_{m}": corners, f"loading_{m}": loading,
+                        f"salience_{m}": salience, f"offset_{m}": offset}  # fmt: skip
+        samples = Batch(x, mask, present, {self.label: torch.from_numpy(label)}, names, id, name=self.name)
+        people = list(SPEAKER_COUNTS)
+        partner = [people[i ^ 1] for i in range(len(people))]
+        split = Split("by speaker", folds_by_group(names, [(p,) for p in people], [(p,) for p in partner]))
+        return Corpus(self.name, samples, self.labels(settings), split, bool(settings["standardise"]), factors)
 
 
-def check(path: Path) -> list[str]:
-    """Nothing can be missing: the corpus is made, not read."""
-    return []
+synthetic = Synthetic(
+    name="synthetic",
+    label="emotion",
+    classes=CLASSES,
+    options={"size": "quick", "seed": 0, "pooled": False},
+    about=About(
+        title="Synthetic corpus with the schema of IEMOCAP",
+        access="made from a seed on this machine, no download",
+        licence="that of this project",
+        folder=None,
+        modalities={"audio": "up to 155 frames x 130, 10 a second", "visual": "up to 50 frames x 342",
+                    "text": "up to 22 tokens x 1024"},
+        people="ten invented speakers in five sessions of two",
+        protocol="ten folds: one speaker tests, the partner in the session validates, the other eight train "
+                 "(the sizes of NMER Table 1: 4446 / 528 / 557 in fold 0)",
+        cite="this project; sizes and classes after NMER Table 1",
+    ),
+)  # fmt: skip
 
 
 def generator(seed: int, what: str) -> np.random.Generator:
@@ -198,27 +182,22 @@ def draw_lengths(total: int, pace: float, seed: int) -> dict[str, np.ndarray]:
     """
     draw = generator(seed, "lengths")
     seconds = np.maximum(4.5 * np.exp(0.6 * draw.standard_normal(total) - 0.6**2 / 2), 0.8)
-    rate = {"audio": np.full(total, 10.0), "visual": 10 * draw.uniform(0.6, 1.0, total),
-            "text": 2.7 * draw.uniform(0.7, 1.3, total)}
+    rate = {
+        "audio": np.full(total, 10.0),
+        "visual": 10 * draw.uniform(0.6, 1.0, total),
+        "text": 2.7 * draw.uniform(0.7, 1.3, total),
+    }
     frames = {m: np.rint(pace * seconds * rate[m]).astype(np.int64) for m in MODALITIES}
     return {m: frames[m].clip(1, int(pace * LONGEST[m])) for m in MODALITIES}
 
 
-@dataclass(frozen=True)
-class States:
-    """Hidden `states` (N, 3) around the `corners` (classes, 3) of a simplex."""
-
-    states: np.ndarray
-    corners: np.ndarray
-
-
-def draw_states(separation: float, label: np.ndarray, seed: int, what: str) -> States:
-    """d mu_c + eps for every utterance; the simplex of each state is turned its own way."""
+def draw_states(separation: float, label: np.ndarray, seed: int, what: str) -> tuple[np.ndarray, np.ndarray]:
+    """Hidden states d mu_c + eps (N, 3), and the corners (classes, 3) of a simplex that `what` turns its own way."""
     draw = generator(seed, f"states {what}")
     simplex = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / np.sqrt(3)
     turn = np.linalg.qr(draw.standard_normal((3, 3)))[0]
     corners = separation * simplex @ turn
-    return States(corners[label] + draw.standard_normal((len(label), 3)), corners)
+    return corners[label] + draw.standard_normal((len(label), 3)), corners
 
 
 def draw_frames(modality: str, states: np.ndarray, speaker: np.ndarray, length: np.ndarray, seed: int):
@@ -239,21 +218,28 @@ def draw_frames(modality: str, states: np.ndarray, speaker: np.ndarray, length: 
     frames = np.zeros((rows, longest, dim), dtype=np.float32)
     salience = np.zeros((rows, longest), dtype=np.float32)
     for start in range(0, rows, CHUNK):
-        here = slice(start, min(start + CHUNK, rows))
-        steps = int(length[here].max())
-        real = np.arange(steps) < length[here, None]
-        weight = np.exp(SALIENCE_SPREAD * autoregressive(draw, len(real), steps, 1, SALIENCE_MEMORY)[..., 0]) * real
-        weight /= weight.sum(1, keepdims=True) / length[here, None]
-        latent = np.concatenate([weight[..., None] * states[here, None],
-                                 autoregressive(draw, len(real), steps, NUISANCE_RANK, NUISANCE_MEMORY)], axis=2)
-        white = draw.standard_normal((int(real.sum()), dim), dtype=np.float32)
+        chunk = slice(start, min(start + CHUNK, rows))
+        steps = int(length[chunk].max())
+        recorded = np.arange(steps) < length[chunk, None]
+        weight = (
+            np.exp(SALIENCE_SPREAD * autoregressive(draw, len(recorded), steps, 1, SALIENCE_MEMORY)[..., 0]) * recorded
+        )
+        weight /= weight.sum(1, keepdims=True) / length[chunk, None]
+        latent = np.concatenate(
+            [
+                weight[..., None] * states[chunk, None],
+                autoregressive(draw, len(recorded), steps, NUISANCE_RANK, NUISANCE_MEMORY),
+            ],
+            axis=2,
+        )
+        white = draw.standard_normal((int(recorded.sum()), dim), dtype=np.float32)
         white *= np.float32(np.sqrt(share["white"]) * fine)
         np.rint(white, out=white)
-        white += on_grid(latent[real], LATENT_GRID) @ mixing
-        white += np.repeat(offset[speaker[here]], length[here], axis=0)
+        white += on_grid(latent[recorded], LATENT_GRID) @ mixing
+        white += np.repeat(offset[speaker[chunk]], length[chunk], axis=0)
         white /= np.float32(fine)
-        frames[here, :steps][real] = white
-        salience[here, :steps] = weight
+        frames[chunk, :steps][recorded] = white
+        salience[chunk, :steps] = weight
     return frames, loading / np.float32(LOADING_GRID), salience, offset / np.float32(fine)
 
 
@@ -269,68 +255,3 @@ def autoregressive(draw: np.random.Generator, rows: int, steps: int, rank: int, 
     for t in range(1, steps):
         series[:, t] = memory * series[:, t - 1] + fresh * series[:, t]
     return series
-
-
-def calibration(
-    size: str = "quick", folds: tuple[int, ...] = (0, 2, 4, 6, 8), seed: int = 0, snr_db: float | None = None
-) -> pd.DataFrame:
-    """How telling the clean modalities are: one line for a, v, l and their fusion, WA as a fraction.
-
-    `paper` is NMER Table 4's first row (none for the fusion); `mean` and `std` are ours, over the folds' held-out
-    speakers: logistic regression on the mean over time of each feature, standardised on the train part, with C chosen
-    from a coarse list on the validation speaker. `ceiling` is the best that any classifier could do: the rule of Bayes
-    on the hidden states themselves. `snr_db` adds white noise of that level to every frame first (10 log10 of the
-    ratio of powers), the same in all parts.
-    """
-    import pandas as pd
-
-    corpus = load(size=size, seed=seed)
-    label = corpus.rows.label.numpy()
-    pooled = {m: pool(corpus.rows, m) for m in corpus.modalities}
-    if snr_db is not None:  # the mean of T frames of white noise is white noise of a T-th of its power
-        draw = generator(seed, f"calibration {snr_db}")
-        for m in pooled:
-            power = 10 ** (-snr_db / 10) / corpus.rows.real[m].sum(1).numpy()
-            pooled[m] = pooled[m] + draw.standard_normal(pooled[m].shape) * np.sqrt(power)[:, None]
-    lines = []
-    for chosen in [*((m,) for m in corpus.modalities), corpus.modalities]:
-        x = np.concatenate([pooled[m] for m in chosen], axis=1)
-        wa = [held_out_accuracy(x, label, corpus.folds[fold]) for fold in folds]
-        lines.append({
-            "modality": ",".join(LETTERS[m] for m in chosen),
-            "paper": PUBLISHED_WA[chosen[0]] if len(chosen) == 1 else np.nan,
-            "mean": np.mean(wa),
-            "std": np.std(wa, ddof=1) if len(wa) > 1 else np.nan,
-            "folds": len(wa),
-            "ceiling": ceiling(corpus, chosen),
-        })
-    return pd.DataFrame(lines)
-
-
-def pool(rows: Batch, modality: str) -> np.ndarray:
-    """Mean over the real frames, (N, D)."""
-    return mean_over_time(rows.x[modality], rows.real[modality]).numpy()
-
-
-def held_out_accuracy(x: np.ndarray, label: np.ndarray, fold: tuple[np.ndarray, np.ndarray, np.ndarray]) -> float:
-    """Accuracy on the test rows of the logistic regression whose C does best on the validation rows."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
-
-    train, valid, test = fold
-    scaler = StandardScaler().fit(x[train])
-    z = {part: scaler.transform(x[rows]) for part, rows in (("train", train), ("valid", valid), ("test", test))}
-    models = [LogisticRegression(C=c, max_iter=300, tol=1e-3).fit(z["train"], label[train]) for c in (1e-4, 1e-3, 1e-2)]
-    best = max(models, key=lambda model: model.score(z["valid"], label[valid]))
-    return float(best.score(z["test"], label[test]))
-
-
-def ceiling(corpus: Corpus, modalities: tuple[str, ...]) -> float:
-    """Accuracy of the rule of Bayes on the hidden states: the class of the largest log prior - |state - corner|^2/2."""
-    known = corpus.factors
-    states = np.concatenate([known["shared"], *(known[f"specific_{m}"] for m in modalities)], axis=1)
-    corners = np.concatenate([known["corners_shared"], *(known[f"corners_{m}"] for m in modalities)], axis=1)
-    label = corpus.rows.label.numpy()
-    prior = np.log(np.bincount(label, minlength=len(corners)) / len(label))
-    score = prior + states @ corners.T - 0.5 * np.square(corners).sum(1)
-    return float((score.argmax(1) == label).mean())

@@ -1,1 +1,1 @@
-"""Equations with two or more users: encoders, attention, Gaussians, moments."""
+"""Building blocks that two or more systems use."""

@@ -1,4 +1,4 @@
-"""Transformer encoder over the tokens of one row. Rows of a batch never attend to each other."""
+"""Transformer encoder over the tokens of one sample. Samples of a batch never attend to each other."""
 
 from __future__ import annotations
 
@@ -8,24 +8,21 @@ from torch import Tensor, nn
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention (Vaswani et al. 2017). Over a single token the softmax is 1 whatever the scores, so
+    """Multi-head self-attention (Vaswani et al. 2017). Over a single token the softmax is 1 for any scores, so
     attention is the linear map W_o W_v; queries and keys are then not computed."""
 
     def __init__(self, width: int, heads: int, dropout: float = 0.1):
         super().__init__()
-        if width % heads:
-            raise ValueError(
-                f"{heads} heads were asked for a width of {width}: the width must be a multiple of the heads"
-            )
+        check_heads(width, heads)
         self.heads, self.dropout = heads, dropout
         self.query_key = nn.Linear(width, 2 * width)
         self.value = nn.Linear(width, width)
         self.out = nn.Linear(width, width)
 
     def forward(
-        self, x: Float[Tensor, "batch token width"], here: Bool[Tensor, "batch token"] | None = None
+        self, x: Float[Tensor, "batch token width"], mask: Bool[Tensor, "batch token"] | None = None
     ) -> Float[Tensor, "batch token width"]:
-        """Tokens that are not `here` are attended by none."""
+        """Tokens outside the mask are not attended to."""
         value = self.value(x)
         if x.shape[1] == 1:
             return self.out(value)
@@ -35,14 +32,21 @@ class SelfAttention(nn.Module):
             query,
             key,
             rearrange(value, split, h=self.heads),
-            attn_mask=None if here is None else rearrange(here, "b t -> b 1 1 t"),
+            attn_mask=None if mask is None else rearrange(mask, "b t -> b 1 1 t"),
             dropout_p=self.dropout if self.training else 0.0,
         )
         return self.out(rearrange(mixed, "b h t d -> b t (h d)"))
 
 
+def check_heads(width: int, heads: int) -> None:
+    if width % heads:
+        raise ValueError(
+            f"{heads} heads were given for a width of {width}; give a width that is a multiple of the heads"
+        )
+
+
 class TransformerEncoder(nn.Module):
-    """Post-norm encoder layers with ReLU. The function of torch's `nn.TransformerEncoder` (a test compares them)."""
+    """Post-norm encoder layers with ReLU: the function of torch's `nn.TransformerEncoder` (a test compares them)."""
 
     def __init__(self, width: int, heads: int, layers: int, hidden: int, dropout: float = 0.1):
         super().__init__()
@@ -62,9 +66,9 @@ class TransformerEncoder(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, x: Float[Tensor, "batch token width"], here: Bool[Tensor, "batch token"] | None = None
+        self, x: Float[Tensor, "batch token width"], mask: Bool[Tensor, "batch token"] | None = None
     ) -> Float[Tensor, "batch token width"]:
         for layer in self.layers:
-            x = layer["norm1"](x + self.dropout(layer["attention"](x, here)))
+            x = layer["norm1"](x + self.dropout(layer["attention"](x, mask)))
             x = layer["norm2"](x + self.dropout(layer["feedforward"](x)))
         return x

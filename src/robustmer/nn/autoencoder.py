@@ -12,9 +12,8 @@ from robustmer.nn.encoders import mlp
 
 
 class CascadeAutoencoder(nn.Module):
-    """Autoencoders in a row (MMIN 3.2), each of sizes wide-256-128-64-128-256-wide: each reads the sum of the input
-    and of everything that those before it put out; the reconstruction is made from the sum of all.
-    """
+    """Autoencoders in a row (MMIN 3.2), with the layer sizes wide-256-128-64-128-256-wide. Each reads the sum of the
+    input and of all earlier outputs; the reconstruction is made from the sum of all."""
 
     def __init__(self, wide: int, blocks: int = 5, sizes: tuple[int, ...] = (256, 128, 64)):
         super().__init__()
@@ -28,8 +27,8 @@ class CascadeAutoencoder(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch wide"], guide: Float[Tensor, "batch wide"] | float = 0.0
     ) -> tuple[Float[Tensor, "batch wide"], Float[Tensor, "batch latent"]]:
-        """The reconstruction and the latents of all blocks side by side. `guide` is added to what every block reads
-        (IF-MMIN's invariant features)."""
+        """The reconstruction, and the latents of all blocks side by side. `guide` (IF-MMIN's invariant features) is
+        added to the input of every block."""
         latents = []
         for encode, decode in zip(self.encode, self.decode, strict=True):
             latents.append(encode(x + guide))

@@ -1,14 +1,15 @@
-r"""Gaussian diffusion (CDTP 3.4, eqs. 3-9): the forward process, and the way back in steps of DDPM or DDIM.
+r"""Gaussian diffusion (CDTP 3.4, eqs. 3-9): the forward process, and the reverse process in steps of DDPM or DDIM.
 
 Step t of the forward process mixes a clean x_0 with noise, less of the one and more of the other as t grows:
-alpha_bar_t is the share of the signal's power that is left, 1 at t = 0 and almost 0 at t = T. The way back begins with
-pure noise and goes from t to an earlier s at a time, with a network's guess `epsilon` of the noise in x_t. In the paper
-s = t - 1; on a sub-sequence of steps the same equations hold with alpha_t = alpha_bar_t / alpha_bar_s.
+alpha_bar_t is the share of the signal's power that is left, 1 at t = 0 and almost 0 at t = T. The reverse process
+begins with pure noise; each of its steps goes from t to an earlier s, with a network's prediction `epsilon` of the
+noise in x_t. In the paper s = t - 1; on a sub-sequence of steps the same equations hold with alpha_t = alpha_bar_t /
+alpha_bar_s.
 
-The levels `alpha_bar_t`, `alpha_bar_s` are tensors that broadcast against x: a scalar in sampling, (rows, 1, 1) in
-training, where each row has its own t. NMER's eq. 2 is the same product and its eq. 3 the same mixture; the schedules
-differ. NMER spreads its betas over whatever T it needs, so each noise level has a schedule of its own. Here one
-schedule of T steps is fixed and t says how far along it x_t is: alpha_bar_t is the product of its first t factors.
+The levels `alpha_bar_t`, `alpha_bar_s` are tensors that broadcast against x: a scalar in sampling, (batch, 1, 1) in
+training, where each sample has its own t. NMER's eq. 2 is the same product and its eq. 3 the same mixture; the
+schedules differ. NMER spreads its betas over whatever T it needs, so each noise level has a schedule of its own. Here
+one schedule of T steps is fixed and t is the position of x_t on it: alpha_bar_t is the product of its first t factors.
 """
 
 from __future__ import annotations
@@ -23,14 +24,17 @@ from torch import Tensor
 
 from robustmer.noise import Linear
 
+Values = Float[Tensor, "*shape"]
+Level = Float[Tensor, "..."]
+
 
 @dataclass(frozen=True)
 class Diffusion:
     """T = `steps` of the forward process, and their betas.
 
     CDTP states neither. 1000 steps with beta linear from 1e-4 to 0.02 are those of DDPM (Ho et al. 2020, section 4) and
-    of CDTP's released code: 4e-5 of the signal's power is left at T, so the way back may begin with pure noise. x_0
-    is meant to have about unit variance.
+    of CDTP's released code: 4e-5 of the signal's power is left at T, so the reverse process may begin with pure noise.
+    x_0 should have about unit variance.
     """
 
     steps: int = 1000
@@ -47,22 +51,20 @@ class Diffusion:
         return torch.cat([torch.ones(1, dtype=kept.dtype), kept.cumprod(0)])
 
     def path(self, count: int) -> list[tuple[int, int]]:
-        """The way back in `count` steps of about equal length, as pairs (t, s): the first t is T, the last s is 0.
+        """The reverse process in `count` steps of about equal length, as pairs (t, s) from T to 0.
 
-        Raises ValueError for a count that is not 1 .. T.
+        Raises ValueError for a count outside 1 .. T.
 
         >>> Diffusion(steps=1000).path(4)
         [(1000, 750), (750, 500), (500, 250), (250, 0)]
         """
         if not 1 <= count <= self.steps:
-            raise ValueError(f"{count} sampling steps were asked for; with T={self.steps} give 1 to {self.steps}")
+            raise ValueError(f"{count} sampling steps were given; with T={self.steps} give 1 to {self.steps}")
         times = [round(i * self.steps / count) for i in range(count, -1, -1)]
         return list(zip(times[:-1], times[1:], strict=True))
 
 
-def noised(
-    x_0: Float[Tensor, "*shape"], epsilon: Float[Tensor, "*shape"], alpha_bar_t: Float[Tensor, "..."]
-) -> Float[Tensor, "*shape"]:
+def noised(x_0: Values, epsilon: Values, alpha_bar_t: Level) -> Values:
     r"""Eq. 4: x_t = \sqrt{\bar\alpha_t} x_0 + \sqrt{1 - \bar\alpha_t} \epsilon.
 
     The paper prints sqrt(alpha_t); the product of eq. 3 over t, and eq. 8, need alpha_bar_t.
@@ -70,25 +72,17 @@ def noised(
     return alpha_bar_t.sqrt() * x_0 + (1 - alpha_bar_t).sqrt() * epsilon
 
 
-def denoised(
-    x_t: Float[Tensor, "*shape"], epsilon: Float[Tensor, "*shape"], alpha_bar_t: Float[Tensor, "..."]
-) -> Float[Tensor, "*shape"]:
+def denoised(x_t: Values, epsilon: Values, alpha_bar_t: Level) -> Values:
     r"""Eq. 8: \hat x_0 = (x_t - \sqrt{1 - \bar\alpha_t} \epsilon) / \sqrt{\bar\alpha_t}, eq. 4 solved for x_0."""
     return (x_t - (1 - alpha_bar_t).sqrt() * epsilon) / alpha_bar_t.sqrt()
 
 
-def posterior_variance(alpha_bar_t: Float[Tensor, "..."], alpha_bar_s: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+def posterior_variance(alpha_bar_t: Level, alpha_bar_s: Level) -> Level:
     r"""Before eq. 6: \tilde\beta_t = (1 - \bar\alpha_s) / (1 - \bar\alpha_t) \beta_t with \beta_t = 1 - \alpha_t."""
     return (1 - alpha_bar_s) / (1 - alpha_bar_t) * (1 - alpha_bar_t / alpha_bar_s)
 
 
-def ddpm_step(
-    x_t: Float[Tensor, "*shape"],
-    epsilon: Float[Tensor, "*shape"],
-    xi: Float[Tensor, "*shape"] | float,
-    alpha_bar_t: Float[Tensor, "..."],
-    alpha_bar_s: Float[Tensor, "..."],
-) -> Float[Tensor, "*shape"]:
+def ddpm_step(x_t: Values, epsilon: Values, xi: Values | float, alpha_bar_t: Level, alpha_bar_s: Level) -> Values:
     r"""Eqs. 6-7: x_s = (x_t - (1 - \alpha_t) / \sqrt{1 - \bar\alpha_t} \epsilon) / \sqrt{\alpha_t}
     + \sqrt{\tilde\beta_t} \xi, with fresh noise \xi."""
     alpha_t = alpha_bar_t / alpha_bar_s
@@ -97,13 +91,8 @@ def ddpm_step(
 
 
 def ddim_step(
-    x_t: Float[Tensor, "*shape"],
-    epsilon: Float[Tensor, "*shape"],
-    xi: Float[Tensor, "*shape"] | float,
-    alpha_bar_t: Float[Tensor, "..."],
-    alpha_bar_s: Float[Tensor, "..."],
-    eta: float = 0.0,
-) -> Float[Tensor, "*shape"]:
+    x_t: Values, epsilon: Values, xi: Values | float, alpha_bar_t: Level, alpha_bar_s: Level, eta: float = 0.0
+) -> Values:
     r"""Eq. 9: x_s = \sqrt{\bar\alpha_s} \hat x_0 + \sqrt{1 - \bar\alpha_s - \sigma_t^2} \epsilon + \sigma_t \xi.
 
     The paper's fraction in the second term is epsilon itself. Its upper end of sigma_t is negative for every t; we take
@@ -115,32 +104,54 @@ def ddim_step(
     return alpha_bar_s.sqrt() * denoised(x_t, epsilon, alpha_bar_t) + along * epsilon + sigma * xi
 
 
-def sample(
-    predict: Callable[[Float[Tensor, "*shape"], int], Float[Tensor, "*shape"]],
-    start: Float[Tensor, "*shape"],
-    diffusion: Diffusion = Diffusion(),
-    steps: int = 50,
-    sampler: str = "ddim",
-    eta: float = 0.0,
-    draw: Callable[[Float[Tensor, "*shape"]], Float[Tensor, "*shape"]] = torch.randn_like,
-) -> Float[Tensor, "*shape"]:
-    """The way back from x_T = `start` to x_0 in `steps` steps; `predict(x_t, t)` guesses the noise in x_t.
+START = ("noise", "zero", "mean")
 
-    `sampler` is "ddpm" (eqs. 6-7; the paper's are all T steps) or "ddim" (eqs. 8-9). `draw` makes the fresh noise, like
-    the tensor that it is given; it is not called where the variance is 0, in all of DDIM with eta = 0 and in the last
-    step. Raises ValueError for another sampler, an eta outside 0 .. 1, or more steps than T.
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a trained diffusion is sampled: in `steps` steps of "ddpm" (eqs. 6-7; the paper's are all T) or "ddim"
+    (eqs. 8-9, with `eta`). The paper states no number of steps.
+
+    `start="noise"` is the paper's x_T ~ N(0, I), so that the result is one draw from the distribution of the missing
+    modality. A draw of the true distribution has twice the squared error of that distribution's mean. "zero" begins at
+    x_T = 0, the centre of all starts, from which DDIM reaches the mean if the distribution is Gaussian. "mean" needs
+    no diffusion: the mean over the train split, zeros, is imputed.
     """
-    if sampler not in ("ddpm", "ddim"):
-        raise ValueError(f'sampler={sampler!r}: give "ddpm" or "ddim"')
-    if not 0 <= eta <= 1:
-        raise ValueError(f"eta={eta}: give a number from 0 (deterministic) to 1 (the variance of DDPM)")
+
+    steps: int = 20
+    sampler: str = "ddim"
+    eta: float = 0.0
+    start: str = "noise"
+
+    def __post_init__(self):
+        if self.start not in START:
+            raise ValueError(f'start={self.start!r}: give "noise" (the paper\'s), "zero" or "mean" (no diffusion)')
+        if self.sampler not in ("ddpm", "ddim"):
+            raise ValueError(f'sampler={self.sampler!r}: give "ddpm" or "ddim"')
+        if not 0 <= self.eta <= 1:
+            raise ValueError(f"eta={self.eta}: give a number from 0 (deterministic) to 1 (the variance of DDPM)")
+        Diffusion().path(self.steps)
+
+
+def sample(
+    predict: Callable[[Values, int], Values],
+    start: Values,
+    diffusion: Diffusion = Diffusion(),
+    sampling: Sampling = Sampling(steps=50),
+    draw: Callable[[Values], Values] = torch.randn_like,
+) -> Values:
+    """From x_T = `start` to x_0; `predict(x_t, t)` predicts the noise in x_t.
+
+    `draw` makes the fresh noise, like the tensor that it is given; it is not called where the variance is 0, in all of
+    DDIM with eta = 0 and in the last step. Raises ValueError for more steps than T.
+    """
     x = start
-    for t, s in diffusion.path(steps):
+    for t, s in diffusion.path(sampling.steps):
         alpha_bar_t, alpha_bar_s = diffusion.alpha_bar[t], diffusion.alpha_bar[s]
         epsilon = predict(x, t)
-        xi = draw(x) if s > 0 and (sampler == "ddpm" or eta > 0) else 0.0
-        if sampler == "ddpm":
+        xi = draw(x) if s > 0 and (sampling.sampler == "ddpm" or sampling.eta > 0) else 0.0
+        if sampling.sampler == "ddpm":
             x = ddpm_step(x, epsilon, xi, alpha_bar_t, alpha_bar_s)
         else:
-            x = ddim_step(x, epsilon, xi, alpha_bar_t, alpha_bar_s, eta)
+            x = ddim_step(x, epsilon, xi, alpha_bar_t, alpha_bar_s, sampling.eta)
     return x

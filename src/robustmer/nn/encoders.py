@@ -1,6 +1,8 @@
-"""From a sequence to one vector an utterance; padding and absent modalities leave no trace."""
+"""From a sequence to one vector a sample; padding and absent modalities leave no trace."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 from einops import rearrange
@@ -9,30 +11,31 @@ from torch import Tensor, nn
 
 from robustmer.batch import Batch
 
+Frames = Float[Tensor, "batch time dim"]
+Mask = Bool[Tensor, "batch time"]
 
-def max_over_time(x: Float[Tensor, "batch time dim"], real: Bool[Tensor, "batch time"]) -> Float[Tensor, "batch dim"]:
-    """Maximum over the real frames; 0 for a row that has none, so that it stays finite, and its gradient too."""
-    highest = x.masked_fill(rearrange(~real, "b t -> b t 1"), -torch.inf).amax(1)
-    return torch.where(real.any(1, keepdim=True), highest, 0.0)
+
+def max_over_time(x: Frames, mask: Mask) -> Float[Tensor, "batch dim"]:
+    """Maximum over the recorded frames; 0, with a finite gradient, for a sample that has none."""
+    highest = x.masked_fill(rearrange(~mask, "b t -> b t 1"), -torch.inf).amax(1)
+    return torch.where(mask.any(1, keepdim=True), highest, 0.0)
 
 
 class LSTMEncoder(nn.Module):
-    """One-directional LSTM, maximum over the real frames (NMER 3.3: hidden size 128; the pooling is MMIN's)."""
+    """One-directional LSTM, maximum over the recorded frames (NMER 3.3: hidden size 128; the pooling is MMIN's)."""
 
     def __init__(self, dim: int, width: int = 128):
         super().__init__()
         self.lstm = nn.LSTM(dim, width, batch_first=True)
 
-    def forward(
-        self, x: Float[Tensor, "batch time dim"], real: Bool[Tensor, "batch time"]
-    ) -> Float[Tensor, "batch width"]:
-        return max_over_time(self.lstm(x)[0], real)
+    def forward(self, x: Frames, mask: Mask) -> Float[Tensor, "batch width"]:
+        return max_over_time(self.lstm(x)[0], mask)
 
 
 class TextCNN(nn.Module):
     """Convolutions of 3, 4 and 5 tokens, maximum over time, one linear layer (NMER 3.3; Kim 2014).
 
-    Every real token begins one window of each size; windows reach into zeros past the end, so one token is enough.
+    Every recorded token begins one window of each size. Windows extend into zeros past the end, so one token is enough.
     """
 
     def __init__(self, dim: int, width: int = 128, kernels: tuple[int, ...] = (3, 4, 5), dropout: float = 0.5):
@@ -40,36 +43,34 @@ class TextCNN(nn.Module):
         self.convolutions = nn.ModuleList(nn.Conv1d(dim, width, kernel) for kernel in kernels)
         self.out = nn.Sequential(nn.Dropout(dropout), nn.Linear(len(kernels) * width, width), nn.ReLU())
 
-    def forward(
-        self, x: Float[Tensor, "batch time dim"], real: Bool[Tensor, "batch time"]
-    ) -> Float[Tensor, "batch width"]:
-        x = rearrange(x * rearrange(real, "b t -> b t 1"), "b t d -> b d t")
+    def forward(self, x: Frames, mask: Mask) -> Float[Tensor, "batch width"]:
+        x = rearrange(x, "b t d -> b d t")
         pooled = []
         for convolution in self.convolutions:
             windows = convolution(nn.functional.pad(x, (0, convolution.kernel_size[0] - 1))).relu()
-            pooled.append(max_over_time(rearrange(windows, "b d t -> b t d"), real))
+            pooled.append(max_over_time(rearrange(windows, "b d t -> b t d"), mask))
         return self.out(torch.cat(pooled, dim=1))
 
 
 class Encoders(nn.Module):
-    """One encoder a modality: LSTM for audio and visual, TextCNN for text. An absent modality is encoded as zero."""
+    """One encoder a modality: TextCNN for text, LSTM for all others. An absent modality is encoded as zero.
 
-    def __init__(self, dims: dict[str, int], width: int = 128, dropout: float = 0.5):
+    `dims` is the number of features of each modality.
+    """
+
+    def __init__(self, dims: Mapping[str, int], width: int = 128, dropout: float = 0.5):
         super().__init__()
-        self.width = width
-        self.each = nn.ModuleDict(
-            {
-                m: TextCNN(dim, width, dropout=dropout) if m == "text" else LSTMEncoder(dim, width)
-                for m, dim in dims.items()
-            }
-        )
+        encoder = lambda m, dim: TextCNN(dim, width, dropout=dropout) if m == "text" else LSTMEncoder(dim, width)  # noqa: E731
+        self.by_modality = nn.ModuleDict({m: encoder(m, dim) for m, dim in dims.items()})
 
-    def forward(self, seen: Batch) -> Float[Tensor, "batch modality width"]:
+    def forward(self, batch: Batch) -> Float[Tensor, "batch modality width"]:
         features = []
-        for m, encoder in self.each.items():
-            encoded = encoder(seen.x[m], seen.real[m])
-            features.append(torch.where(rearrange(seen.present[m], "b -> b 1"), encoded, 0.0))
+        for m, encoder in self.by_modality.items():
+            features.append(torch.where(rearrange(batch.present[m], "b -> b 1"), encoder(*batch.frames(m)), 0.0))
         return torch.stack(features, dim=1)
+
+    def present(self, batch: Batch) -> Bool[Tensor, "batch modality"]:
+        return torch.stack([batch.present[m] for m in self.by_modality], dim=1)
 
 
 def mlp(
@@ -77,8 +78,8 @@ def mlp(
 ) -> nn.Sequential:
     """Linear layers of these sizes with activation and dropout between them, none after the last.
 
-    Weights begin Kaiming-normal, biases at 0, as in NMER's released code: torch's default shrinks the signal at every
-    layer, and six layers in a row then learn nothing for hundreds of steps. Without `kaiming` they begin as torch's.
+    First weights are Kaiming-normal and biases 0, as in NMER's released code: torch's default shrinks the signal at
+    every layer, and six layers in a row then learn nothing for hundreds of steps. Without `kaiming` they are torch's.
     """
     layers: list[nn.Module] = []
     for i, (before, after) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):

@@ -1,4 +1,4 @@
-"""Gaussians and distances between distributions, one value a row unless said otherwise."""
+"""Gaussians and distances between distributions."""
 
 from __future__ import annotations
 

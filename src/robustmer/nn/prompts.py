@@ -15,104 +15,93 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, pad
 
 from robustmer.batch import Batch
-from robustmer.nn.crossmodal import Backbone, available, sequence
+from robustmer.nn.crossmodal import Backbone, available
 
-Generated = Mapping[str, Float[Tensor, "batch frame width"]]
-"""For each modality, in the rows that lack it, the frames that stand in for it; other rows are not read."""
+Imputed = Mapping[str, Float[Tensor, "batch frame width"]]
+"""For each modality, in the samples that lack it, the imputed frames; other samples are not read."""
 
 
 class PromptedMulT(nn.Module):
-    """A MulT that is told what is missing (CDTP 3.4, 3.5), from what is seen and from generated frames to logits.
+    """A MulT whose prompts name the missing modalities (CDTP 3.4, 3.5).
 
-    Missing-signal prompts are added to a modality's frames, one set where it is there, P_NMS, and one where it is not,
-    P_MS. They have `frames` frames, a constant length L in the papers; a row of another length meets each in its share
-    of the row. Missing-type prompts P_MT tell the whole combination: P' = P_MT M_P, where M_P is the sum over the
-    modalities of the transposed signal prompt that holds times M. P' joins a modality's frames before the memory (CDTP
-    3.5 adds it to the attention scores, whose shape is another). The authors' code begins P_MT and M at zero, so
-    neither ever gets a gradient; here only P_MT is small.
+    Missing-signal prompts are added to a modality's frames: P_NMS where it is available, P_MS where it is not. They
+    have `frames` frames, a constant length L in the papers; a sample of another length gets each prompt in its share of
+    the sample. Missing-type prompts P_MT name the combination: P' = P_MT M_P, where M_P is the sum over the modalities
+    of the transposed signal prompt that holds times M. P' joins a modality's frames before the memory (CDTP 3.5 adds it
+    to the attention scores, whose shape is another). The authors' code begins P_MT and M at zero, so neither ever gets
+    a gradient; here only P_MT is small.
 
     Each kind can be switched off. Without the signal prompts M_P is still made of them, but frames do not get them.
     """
 
     def __init__(
-        self,
-        dims: Mapping[str, int],
-        outputs: int,
-        width: int,
-        layers: int,
-        heads: int,
-        dropout: float,
-        frames: int,
-        length: int,
-        signal: bool,
-        type: bool,
-    ):
+        self, dims: Mapping[str, int], outputs: int, width: int, layers: int, heads: int, dropout: float,
+        frames: int, length: int, signal: bool, type: bool,
+    ):  # fmt: skip
         super().__init__()
         if frames < 1 or length < 1:
             raise ValueError(f"frames={frames}, length={length}: a modality and a prompt have one frame or more")
         self.frames, self.signal = frames, signal
         self.backbone = Backbone(dims, outputs, width, layers, heads, dropout)
-        small = lambda *shape: nn.Parameter(0.02 * torch.randn(*shape))  # noqa: E731
+        small = lambda length: nn.Parameter(0.02 * torch.randn(length, width))  # noqa: E731
         if signal or type:
-            self.missing = nn.ParameterDict({m: small(frames, width) for m in dims})
-            self.not_missing = nn.ParameterDict({m: small(frames, width) for m in dims})
+            self.missing = nn.ParameterDict({m: small(frames) for m in dims})
+            self.not_missing = nn.ParameterDict({m: small(frames) for m in dims})
         self.combination = type
         if type:
-            self.kinds = nn.ParameterDict({m: small(length, width) for m in dims})
-            self.matrix = nn.ParameterDict({
-                m: nn.Parameter(nn.init.xavier_uniform_(torch.empty(frames, self.backbone.wide))) for m in dims
-            })  # fmt: skip
+            matrix = lambda: nn.Parameter(nn.init.xavier_uniform_(torch.empty(frames, self.backbone.wide)))  # noqa: E731
+            self.kinds = nn.ParameterDict({m: small(length) for m in dims})
+            self.matrix = nn.ParameterDict({m: matrix() for m in dims})
 
-    def forward(self, seen: Batch, generated: Generated | None = None) -> Float[Tensor, "batch output"]:
-        """Without `generated` frames an absent modality is one frame of zeros, as in MulT."""
-        x, here, there = {}, {}, {m: available(seen, m) for m in seen.modalities}
-        for m in seen.modalities:
-            recorded, here[m] = sequence(seen, m)
-            x[m] = self.backbone.project[m](recorded)
-            if generated is not None:
-                x[m], here[m] = filled(x[m], here[m], generated[m], there[m])
+    def forward(self, batch: Batch, imputed: Imputed | None = None) -> Float[Tensor, "batch output"]:
+        """Without `imputed` frames an absent modality is one frame of zeros, as in MulT."""
+        x, mask = self.backbone.read(batch)
+        known = {m: available(batch, m) for m in x}
+        for m in x:
+            if imputed is not None:
+                x[m], mask[m] = filled(x[m], mask[m], imputed[m], known[m])
             if self.signal:
-                x[m] = x[m] + torch.where(rearrange(there[m], "b -> b 1 1"), *(
-                    prompt[m][share_of(here[m], self.frames)] for prompt in (self.not_missing, self.missing)
-                ))  # fmt: skip
-        return self.backbone(x, here, self.type_prompts(there) if self.combination else None)
+                share = share_of(mask[m], self.frames)
+                prompts = self.not_missing[m][share], self.missing[m][share]
+                x[m] = x[m] + torch.where(rearrange(known[m], "b -> b 1 1"), *prompts)
+        return self.backbone(x, mask, self.type_prompts(known) if self.combination else None)
 
-    def type_prompts(self, there: Mapping[str, Bool[Tensor, "batch"]]) -> dict[str, Float[Tensor, "batch prompt wide"]]:
-        """P'_MT of CDTP 3.5 for each modality."""
+    def type_prompts(self, known: Mapping[str, Bool[Tensor, "batch"]]) -> dict[str, Float[Tensor, "batch prompt wide"]]:
+        """P'_MT of CDTP 3.5 for each modality; `known` marks the samples in which a modality is available."""
         projection = 0.0  # M_P
         for m, matrix in self.matrix.items():
-            each = torch.stack([self.missing[m].T @ matrix, self.not_missing[m].T @ matrix])
-            projection = projection + each[there[m].long()]
+            both = torch.stack([self.missing[m].T @ matrix, self.not_missing[m].T @ matrix])
+            projection = projection + both[known[m].long()]
         return {m: prompt @ projection for m, prompt in self.kinds.items()}
 
 
 def filled(
     x: Float[Tensor, "batch time width"],
-    here: Bool[Tensor, "batch time"],
-    generated: Float[Tensor, "batch frame width"],
-    there: Bool[Tensor, "batch"],
+    mask: Bool[Tensor, "batch time"],
+    imputed: Float[Tensor, "batch frame width"],
+    known: Bool[Tensor, "batch"],
 ) -> tuple[Float[Tensor, "batch longer width"], Bool[Tensor, "batch longer"]]:
-    """A modality's frames where it is there and the generated ones elsewhere, and which of them count."""
-    frames, longer = generated.shape[1], max(x.shape[1], generated.shape[1])
+    """A modality's frames in the samples where it is `known`, the imputed ones in the others, and their mask."""
+    frames, longer = imputed.shape[1], max(x.shape[1], imputed.shape[1])
     stretched = lambda t: pad(t, (0, 0, 0, longer - t.shape[1]))  # noqa: E731
-    chosen = torch.where(rearrange(there, "b -> b 1 1"), stretched(x), stretched(generated))
-    first = torch.arange(longer, device=there.device) < frames
-    return chosen, torch.where(there[:, None], pad(here, (0, longer - here.shape[1])), first)
+    chosen = torch.where(rearrange(known, "b -> b 1 1"), stretched(x), stretched(imputed))
+    first = torch.arange(longer, device=known.device) < frames
+    return chosen, torch.where(known[:, None], pad(mask, (0, longer - mask.shape[1])), first)
 
 
-def share_of(here: Bool[Tensor, "batch time"], frames: int) -> Int[Tensor, "batch time"]:
-    """In which of `frames` equal shares of its row a frame begins; 0 to frames - 1, padding in the last.
+def share_of(mask: Bool[Tensor, "batch time"], frames: int) -> Int[Tensor, "batch time"]:
+    """In which of `frames` equal shares of its sample a frame begins; 0 to frames - 1, padding in the last.
 
     >>> share_of(torch.tensor([[True, True, True, True], [True, True, False, False]]), 2)
     tensor([[0, 0, 1, 1],
             [0, 1, 1, 1]])
     """
-    time = torch.arange(here.shape[1], device=here.device)
-    return (time * frames // here.sum(1, keepdim=True)).clamp(max=frames - 1)
+    time = torch.arange(mask.shape[1], device=mask.device)
+    return (time * frames // mask.sum(1, keepdim=True)).clamp(max=frames - 1)
 
 
-class StandIn(nn.Module):
-    """CDTP 3.4: MLP([P_G; one piece; ...]), from the generative prompt and what was made of the available modalities to
+class Generative(nn.Module):
+    """CDTP 3.4: MLP([P_G; one piece; ...]), from the generative prompt and pieces made of the available modalities to
     the `frames` frames of a missing one. It mixes frames and not features: a linear map over the frames, then GELU (a
     convolution of kernel 1 with frames as channels in MPLMM's code)."""
 
@@ -127,16 +116,16 @@ class StandIn(nn.Module):
 
 
 def mean_over_segments(
-    x: Float[Tensor, "batch time dim"], real: Bool[Tensor, "batch time"], frames: int
+    x: Float[Tensor, "batch time dim"], mask: Bool[Tensor, "batch time"], frames: int
 ) -> Float[Tensor, "batch {frames} dim"]:
-    """Means over `frames` equal parts of each row's real frames, a frame counting in each by the share that lies in it;
-    0 for a row that has none. A row of as many frames as parts comes back as it is.
+    """Means over `frames` equal segments of each sample's recorded frames, a frame counting in each by the share that
+    lies in it; 0 for a sample that has none. A sample of as many frames as segments is unchanged.
 
     >>> mean_over_segments(torch.tensor([[[1.0], [2.0], [6.0]]]), torch.ones(1, 3, dtype=torch.bool), 2).flatten()
     tensor([1.3333, 4.6667])
     """
-    count = rearrange(real.sum(1), "b -> b 1 1").clamp(min=1)
+    count = rearrange(mask.sum(1), "b -> b 1 1").clamp(min=1)
     time = torch.arange(x.shape[1], device=x.device)
     begin = rearrange(torch.arange(frames, device=x.device), "f -> 1 f 1") * count / frames
     inside = torch.minimum(begin + count / frames, time + 1) - torch.maximum(begin, time)
-    return (inside.clamp(min=0) * rearrange(real, "b t -> b 1 t")) @ x * (frames / count)
+    return (inside.clamp(min=0) * rearrange(mask, "b t -> b 1 t")) @ x * (frames / count)

@@ -1,4 +1,4 @@
-"""The U-Net of CDTP 3.4: residual blocks over a few frames, told the time step and a condition."""
+"""The U-Net of CDTP 3.4: residual blocks over a few frames that are given the time step and a condition."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class TimeEmbedding(nn.Module):
         return self.mlp(self.sinusoids[t])
 
 
-class EachFrame(nn.Linear):
-    """A linear map of each frame, (batch, channels, frame): a convolution of one frame, and faster than one."""
+class FrameLinear(nn.Linear):
+    """A linear map of every frame, (batch, channels, frame): a convolution of one frame, and faster than one."""
 
     def forward(self, x: Float[Tensor, "batch inside frame"]) -> Float[Tensor, "batch outside frame"]:
         return super().forward(x.transpose(1, 2)).transpose(1, 2)
@@ -38,12 +38,12 @@ class EachFrame(nn.Linear):
 def convolution(inside: int, outside: int, kernel: int, stride: int = 1) -> nn.Module:
     """Zeros before the first frame and after the last; ceil(frames / stride) frames come out."""
     if kernel == stride == 1:
-        return EachFrame(inside, outside)
+        return FrameLinear(inside, outside)
     return nn.Conv1d(inside, outside, kernel, stride, padding=kernel // 2)
 
 
 def norm(channels: int) -> nn.GroupNorm:
-    """Normalisation within a row, over all its channels and frames: in smaller groups a single frame of few channels
+    """Normalisation within a sample, over all its channels and frames: in smaller groups a single frame of few channels
     would be normalised away."""
     return nn.GroupNorm(1, channels)
 
@@ -52,7 +52,7 @@ class ResidualBlock(nn.Module):
     """x + F(x) (CDTP 3.4), F being normalisation, SiLU and convolution, twice.
 
     The embedding of the time step scales and shifts F's second normalisation, in every block. With `condition`
-    channels, each frame of the condition does so too (FiLM), averaged to as many frames as x has.
+    channels, every frame of the condition does so too (FiLM), averaged to as many frames as x has.
     """
 
     def __init__(self, inside: int, outside: int, embedding: int, kernel: int, condition: int = 0):
@@ -61,8 +61,8 @@ class ResidualBlock(nn.Module):
         self.convolution1 = convolution(inside, outside, kernel)
         self.convolution2 = convolution(outside, outside, kernel)
         self.time = nn.Linear(embedding, 2 * outside)
-        self.film = EachFrame(condition, 2 * outside) if condition else None
-        self.past = EachFrame(inside, outside) if inside != outside else nn.Identity()
+        self.film = FrameLinear(condition, 2 * outside) if condition else None
+        self.past = FrameLinear(inside, outside) if inside != outside else nn.Identity()
 
     def forward(
         self,
@@ -70,10 +70,10 @@ class ResidualBlock(nn.Module):
         embedding: Float[Tensor, "batch embedding"],
         condition: Float[Tensor, "batch condition other"],
     ) -> Float[Tensor, "batch outside frame"]:
-        told = rearrange(self.time(embedding), "b c -> b c 1")
+        scale_shift = rearrange(self.time(embedding), "b c -> b c 1")
         if self.film is not None:
-            told = told + self.film(adaptive_avg_pool1d(condition, x.shape[-1]))
-        scale, shift = told.chunk(2, dim=1)
+            scale_shift = scale_shift + self.film(adaptive_avg_pool1d(condition, x.shape[-1]))
+        scale, shift = scale_shift.chunk(2, dim=1)
         h = self.convolution1(silu(self.norm1(x)))
         h = self.convolution2(silu(self.norm2(h) * (1 + scale) + shift))
         return self.past(x) + h
@@ -86,9 +86,9 @@ class CrossAttention(nn.Module):
         super().__init__()
         self.heads = math.gcd(heads, channels)
         self.norm = norm(channels)
-        self.query = EachFrame(channels, channels)
-        self.key_value = EachFrame(condition, 2 * channels)
-        self.out = EachFrame(channels, channels)
+        self.query = FrameLinear(channels, channels)
+        self.key_value = FrameLinear(condition, 2 * channels)
+        self.out = FrameLinear(channels, channels)
 
     def forward(
         self, x: Float[Tensor, "batch channels frame"], condition: Float[Tensor, "batch condition other"]
@@ -98,24 +98,24 @@ class CrossAttention(nn.Module):
         return x + self.out(rearrange(scaled_dot_product_attention(query, key, value), "b h f d -> b (h d) f"))
 
 
-class Level(nn.Module):
-    """A residual block and, where the condition is injected by attention, a look at it."""
+class Resolution(nn.Module):
+    """A residual block and, where the condition is injected by attention, a cross-attention to it."""
 
     def __init__(self, inside: int, outside: int, embedding: int, kernel: int, condition: int, inject: str):
         super().__init__()
         self.block = ResidualBlock(inside, outside, embedding, kernel, condition if inject == "film" else 0)
-        self.look = CrossAttention(outside, condition) if inject == "attention" else None
+        self.attention = CrossAttention(outside, condition) if inject == "attention" else None
 
     def forward(self, x: Tensor, embedding: Tensor, condition: Tensor) -> Tensor:
         x = self.block(x, embedding, condition)
-        return x if self.look is None else self.look(x, condition)
+        return x if self.attention is None else self.attention(x, condition)
 
 
 class UNet(nn.Module):
     """h = Dec(Bottleneck(Enc([c, x_t], t))) over F >= 1 frames (CDTP 3.4), as wide at the end as at the start.
 
     `widths` are the channels of each resolution; every further one has half as many frames, rounded up, so any F will
-    do. Going up, a level reads the encoder's feature of its resolution beside the one from below. The paper states
+    do. A decoder level reads the encoder's feature of its resolution beside the one from below. The paper states
     neither depth nor widths nor kernels, and both "concatenated" and "Cross-Attention/ FiLM": `inject` is "concat"
     (the one with a formula), "film" or "attention". `kernel` counts frames; with 1, for a single frame, none is halved.
     """
@@ -135,17 +135,17 @@ class UNet(nn.Module):
         if not widths or kernel % 2 == 0:
             raise ValueError(f"widths={tuple(widths)}, kernel={kernel}: give at least one width and an odd kernel")
         self.concat = inject == "concat"
-        about = (embedding, kernel, condition, inject)
+        shape = (embedding, kernel, condition, inject)
         self.into = convolution(channels + condition * self.concat, widths[0], kernel)
         self.encoder, self.down = nn.ModuleList(), nn.ModuleList()
         self.decoder, self.up = nn.ModuleList(), nn.ModuleList()
         for i, width in enumerate(widths):
-            self.encoder.append(Level(width, width, *about))
+            self.encoder.append(Resolution(width, width, *shape))
             if i + 1 < len(widths):
                 self.down.append(convolution(width, widths[i + 1], kernel, stride=2 if kernel > 1 else 1))
                 self.up.insert(0, convolution(widths[i + 1], width, kernel))
-                self.decoder.insert(0, Level(2 * width, width, *about))
-        self.bottleneck = Level(widths[-1], widths[-1], *about)
+                self.decoder.insert(0, Resolution(2 * width, width, *shape))
+        self.bottleneck = Resolution(widths[-1], widths[-1], *shape)
         self.out = nn.Sequential(norm(widths[0]), nn.SiLU(), convolution(widths[0], channels, kernel))
 
     def forward(
@@ -154,7 +154,7 @@ class UNet(nn.Module):
         condition: Float[Tensor, "batch condition frame"],
         embedding: Float[Tensor, "batch embedding"],
     ) -> Float[Tensor, "batch channels frame"]:
-        """`embedding` says the time step (`TimeEmbedding`) and whatever else the whole row should know."""
+        """`embedding` is that of the time step (`TimeEmbedding`) plus that of anything else about the sample."""
         embedding = silu(embedding)
         h = self.into(torch.cat([condition, x], dim=1) if self.concat else x)
         kept = []
@@ -165,7 +165,7 @@ class UNet(nn.Module):
                 h = self.down[i](h)
         h = self.bottleneck(h, embedding, condition)
         for up, level in zip(self.up, self.decoder, strict=True):
-            beside = kept.pop()
-            h = up(interpolate(h, size=beside.shape[-1]))
-            h = level(torch.cat([beside, h], dim=1), embedding, condition)
+            skip = kept.pop()
+            h = up(interpolate(h, size=skip.shape[-1]))
+            h = level(torch.cat([skip, h], dim=1), embedding, condition)
         return self.out(h)

@@ -1,121 +1,104 @@
-"""Any system behind a completion of its missing modalities (CDTP 4.5), and the three backbones that the paper names.
+"""A system behind a completion of its missing modalities (CDTP 4.5), and the three backbones that the paper names.
 
 The paper announces a Table 2 of MISA, MMIM and UniMSE with and without "our generative prompts and module", placed
-"after the feature extraction stage", and does not print it. Here the module alone stands in front of the whole system:
-features are extracted beforehand, and a system behind it reads a completed modality like a recorded one. Prompts are
-part of CDTP's own network and are not added to others.
+"after the feature extraction stage", and does not print it. Here the module alone stands in front of the backbone:
+features are extracted beforehand, and the backbone reads an imputed modality like a recorded one. Prompts are part of
+CDTP's own network and are not added to others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+import dataclasses
+from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
-from robustmer.batch import Batch
-from robustmer.nn.completion import Completion
+from robustmer.batch import Batch, Shape
+from robustmer.nn.crossmodal import available
+from robustmer.nn.diffusion import Sampling
+from robustmer.nn.prompts import filled
+from robustmer.systems.completion import Completion, Imputing
 from robustmer.systems.misa import MISA
 from robustmer.systems.mmim import MMIM
-from robustmer.systems.system import Objective, Stage, System
+from robustmer.systems.system import Objective, System
 from robustmer.systems.unimse import UniMSE
+from robustmer.tasks import Task
 
-Loss = Callable[[Batch, Batch], Mapping[str, Tensor]]
 
-
-class Completed(System):
-    """First `completion` learns from clean rows. Then it is frozen, and `system` goes through its own stages with what
-    is missing completed; rows that miss nothing reach it as they are.
-
-    A system of your own comes behind a completion by a class of a few lines:
-
-        from robustmer.nn.completion import Completion
+class Completed(Imputing):
+    """`backbone` learns its own objectives on batches whose missing modalities are imputed; complete samples reach it
+    unchanged. A system of your own comes behind a completion by a class of a few lines:
 
         class MineCompleted(Completed):
-            def __init__(self, dims, classes, frames=1):
-                super().__init__(Mine(dims, classes), Completion(dims, frames))
+            def __init__(self, shapes, task, completion=None, frames=1):
+                super().__init__(Mine(shapes, task), completion, frames)
     """
 
-    def __init__(self, system: System, completion: Completion, lr: float = 1e-3):
+    def __init__(
+        self, backbone: System, completion: Completion | None, frames: int = 1, steps: int = 20, start: str = "noise"
+    ):
         super().__init__()
-        self.system, self.completion, self.lr = system, completion, lr
+        self.impute_with(completion, Sampling(steps, start=start), frames)
+        self.backbone, self.phase, self.selects = backbone, backbone.phase, backbone.selects
+        self.last: tuple[Batch, Batch] | None = None
 
-    def forward(self, seen: Batch) -> Tensor:
-        return self.system(self.completion.fill(seen))
+    def forward(self, observed: Batch) -> Tensor:
+        return self.backbone(self.fill(observed))
 
-    def stages(self) -> Iterator[Stage]:
-        yield from completing(self.completion, self.lr)
-        fill = last_remembered(self.completion.fill)  # all objectives of a step see one and the same batch
-        for stage in self.system.stages():
-            objectives = {name: replace(o, loss=behind(fill, o.loss)) for name, o in stage.objectives.items()}
-            logits = stage.logits or self.system
-            yield replace(stage, objectives=objectives, logits=lambda seen, of=logits: of(self.completion.fill(seen)))
+    def targets(self, clean: Batch) -> Mapping[str, Tensor]:
+        return self.backbone.targets(clean)
 
+    def objectives(self) -> dict[str, Objective]:
+        behind = lambda loss: lambda clean, observed: loss(clean, self.fill(observed))  # noqa: E731
+        return {
+            name: dataclasses.replace(objective, loss=behind(objective.loss))
+            for name, objective in self.backbone.objectives().items()
+        }
 
-def completing(completion: Completion, lr: float) -> Iterator[Stage]:
-    """The stage in which a completion learns from clean rows; there is none where the mean stands in."""
-    if completion.start != "mean":
-        objective = Objective(lambda clean, seen: completion.loss(clean), completion.parameters(), lr=lr)
-        yield Stage("complete", {"all": objective}, error=completion.error, clean=True, select=False)
-
-
-def behind(fill: Callable[[Batch], Batch], loss: Loss) -> Loss:
-    """The loss of a batch whose missing modalities are completed; what is wanted is still the clean batch."""
-    return lambda clean, seen: loss(clean, fill(seen))
-
-
-def last_remembered(fill: Callable[[Batch], Batch]) -> Callable[[Batch], Batch]:
-    """`fill`, which answers at once when the batch is the very one of the last call."""
-    last: list[Batch] = []
-
-    def filled(seen: Batch) -> Batch:
-        if not last or last[0] is not seen:
-            last[:] = seen, fill(seen)
-        return last[1]
-
-    return filled
+    def fill(self, observed: Batch) -> Batch:
+        """The batch with every modality present: as recorded where it was, imputed (`frames` frames) elsewhere. A
+        complete batch is returned unchanged. All objectives of a step get one and the same draw."""
+        if self.training and self.last is not None and self.last[0] is observed:
+            return self.last[1]
+        x, mask, present = dict(observed.x), dict(observed.mask), dict(observed.present)
+        imputed = self.imputed(observed)
+        for m, frames in imputed.items():
+            x[m], mask[m] = filled(x[m], mask[m], frames, available(observed, m))
+            present[m] = torch.ones_like(present[m])
+        complete = observed.replace(x=x, mask=mask, present=present) if imputed else observed
+        self.last = (observed, complete) if self.training else None
+        return complete
 
 
-class WithCompletion(Completed):
-    """A `backbone` with its defaults; `frames`, `sampling` steps and `start` are those of the completion."""
-
-    backbone: type[System]
+class MISAWithCompletion(Completed):
+    """MISA with its defaults; `frames`, sampling `steps` and `start` are those of the completion."""
 
     def __init__(
-        self,
-        dims: Mapping[str, int],
-        classes: Sequence[str],
-        frames: int = 1,
-        sampling: int = 20,
-        start: str = "noise",
-    ):
-        super().__init__(self.backbone(dims, classes), Completion(dims, frames, steps=sampling, start=start))
+        self, shapes: Mapping[str, Shape], task: Task, completion: Completion | None = None, frames: int = 1,
+        steps: int = 20, start: str = "noise",
+    ):  # fmt: skip
+        super().__init__(MISA(shapes, task), completion, frames, steps, start)
 
 
-class MISAWithCompletion(WithCompletion):
-    backbone = MISA
+class MMIMWithCompletion(Completed):
+    """MMIM with its defaults, otherwise as `MISAWithCompletion`."""
 
-
-class MMIMWithCompletion(WithCompletion):
-    backbone = MMIM
+    def __init__(
+        self, shapes: Mapping[str, Shape], task: Task, completion: Completion | None = None, frames: int = 1,
+        steps: int = 20, start: str = "noise",
+    ):  # fmt: skip
+        super().__init__(MMIM(shapes, task), completion, frames, steps, start)
 
 
 class UniMSEWithCompletion(Completed):
-    """UniMSE with its defaults; `frames`, `sampling` steps and `start` are those of the completion, and its T5 comes
-    from a `folder` or begins at random with the sizes of `config`."""
+    """UniMSE with its defaults and a T5 from a `folder` or of a `config`, otherwise as `MISAWithCompletion`."""
 
     def __init__(
-        self,
-        dims: Mapping[str, int],
-        classes: Sequence[str],
-        frames: int = 1,
-        sampling: int = 20,
-        start: str = "noise",
-        folder: str | None = None,
-        config: Mapping[str, object] | None = None,
-    ):
-        system = UniMSE(dims, classes, folder, config)
-        super().__init__(system, Completion(dims, frames, steps=sampling, start=start))
+        self, shapes: Mapping[str, Shape], task: Task, completion: Completion | None = None, frames: int = 1,
+        steps: int = 20, start: str = "noise", folder: str | None = None, config: Mapping[str, object] | None = None,
+    ):  # fmt: skip
+        super().__init__(UniMSE(shapes, task, folder, config), completion, frames, steps, start)
 
     def settings_to_save(self) -> dict:
-        return self.settings | {"folder": None, "config": self.system.config}
+        return self.settings | {"folder": None, "config": self.backbone.config}

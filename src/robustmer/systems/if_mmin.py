@@ -2,63 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 
-from einops import rearrange
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from robustmer.batch import Batch
+from robustmer.batch import Batch, Shape
 from robustmer.nn.autoencoder import CascadeAutoencoder
 from robustmer.nn.encoders import mlp
-from robustmer.nn.invariant import SpecificInvariant, Teacher
-from robustmer.nn.task import outputs, task_loss
-from robustmer.systems.system import Stage, System, taught
+from robustmer.nn.invariant import SpecificInvariant
+from robustmer.systems.system import System, start_from, widths
+from robustmer.systems.teacher import InvariantTeacher, teacher_of
+from robustmer.tasks import Task
 
 
 class IFMMIN(System):
-    """A teacher learns clean data with specific and invariant features. From noisy ones a cascade of autoencoders, each
+    """A teacher learns clean data with specific and invariant features. From noisy ones a cascade of autoencoders,
     guided by the invariant features, imagines the teacher's specific features; a classifier reads its latents.
 
     Sizes are those of the authors' code: 3,782,852 parameters beside the frozen teacher. Its weights are 1 for
     classification and imagination and 100 for invariance (the script names an option that does not exist; 100 is what
     it meant). The code's two versions add up the cascade in different ways; here it is MMIN's, and the guide is added
-    to what a block reads.
+    to the input of every block.
     """
 
+    phase = "imagine"
+    upstream = {"teacher": teacher_of("IFMMIN", own_encoders=False)}
+
     def __init__(
-        self,
-        dims: Mapping[str, int],
-        classes: Sequence[str],
-        width: int = 128,
-        blocks: int = 5,
-        dropout: float = 0.5,
-        weight_imagine: float = 1.0,
-        weight_inv: float = 100.0,
-    ):
+        self, shapes: Mapping[str, Shape], task: Task, teacher: InvariantTeacher, width: int = 128, blocks: int = 5,
+        dropout: float = 0.5, weight_imagine: float = 1.0, weight_inv: float = 100.0,
+    ):  # fmt: skip
         super().__init__()
         self.weight_imagine, self.weight_inv = weight_imagine, weight_inv
-        self.teacher = Teacher(dims, outputs(classes), width, dropout, own_encoders=False)
-        self.encoders = SpecificInvariant(dims, width, dropout, own_encoders=False)
-        self.imagine = CascadeAutoencoder(len(dims) * width, blocks)
-        self.classifier = mlp(self.imagine.latent, width, width, outputs(classes), dropout=dropout)
+        self.teacher = teacher
+        self.encoders = SpecificInvariant(widths(shapes), width, dropout, own_encoders=False)
+        self.imagine = CascadeAutoencoder(len(shapes) * width, blocks)
+        self.classifier = mlp(self.imagine.latent, width, width, task.outputs, dropout=dropout)
+        start_from(self.encoders, teacher.encoders, self)
 
-    def forward(self, seen: Batch) -> Tensor:
-        specific, invariant = self.features(seen)
-        return self.classifier(self.imagine(specific, invariant)[1])
+    def forward(self, observed: Batch) -> Tensor:
+        return self.classifier(self.imagine(*self.encoders.flat(observed))[1])
 
-    def features(self, seen: Batch) -> tuple[Tensor, Tensor]:
-        specific, invariant = self.encoders(seen)
-        return rearrange(specific, "b m d -> b (m d)"), rearrange(invariant, "b m d -> b (m d)")
+    def targets(self, clean: Batch) -> dict[str, Tensor]:
+        return self.teacher.features(clean)
 
-    def stages(self) -> Iterator[Stage]:
-        yield from taught(self, "imagine", self.loss)
-
-    def loss(self, clean: Batch, seen: Batch) -> dict[str, Tensor]:
-        specific, invariant = self.features(seen)
+    def loss(self, clean: Batch, observed: Batch) -> dict[str, Tensor]:
+        specific, invariant = self.encoders.flat(observed)
         imagined, latents = self.imagine(specific, invariant)
         return {
             "imagine": self.weight_imagine * mse_loss(imagined, clean.targets["specific"]),
             "inv": self.weight_inv * mse_loss(invariant, clean.targets["invariant"]),
-            "cls": task_loss(self.classifier(latents), seen.label),
+            "task": self.task.loss(self.classifier(latents), observed),
         }

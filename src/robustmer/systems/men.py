@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from robustmer.batch import Batch
+from robustmer.batch import Batch, Shape
 from robustmer.nn.encoders import Encoders, mlp
-from robustmer.nn.task import outputs, task_loss
-from robustmer.systems.system import Objective, Stage, System
+from robustmer.systems.system import System, widths
+from robustmer.tasks import Task
 
 
 class MEN(System):
     """One encoder a modality, concatenation, three linear layers (NMER 3.4; sizes of MMIN's code: 128 a modality,
     classifier 384-128-128-classes, 2,063,620 parameters for IEMOCAP)."""
 
-    def __init__(self, dims: Mapping[str, int], classes: Sequence[str], width: int = 128, dropout: float = 0.5):
+    def __init__(self, shapes: Mapping[str, Shape], task: Task, width: int = 128, dropout: float = 0.5):
         super().__init__()
-        self.encoders = Encoders(dims, width, dropout)
-        self.classifier = mlp(len(dims) * width, width, width, outputs(classes), dropout=dropout)
+        self.encoders = Encoders(widths(shapes), width, dropout)
+        self.classifier = mlp(len(shapes) * width, width, width, task.outputs, dropout=dropout)
 
-    def forward(self, seen: Batch) -> Tensor:
-        return self.classifier(self.features(seen))
+    def forward(self, observed: Batch) -> Tensor:
+        return self.classifier(self.features(observed))
 
-    def features(self, seen: Batch) -> Float[Tensor, "batch wide"]:
-        return rearrange(self.encoders(seen), "b m d -> b (m d)")
-
-    def targets(self, clean: Batch) -> dict[str, Float[Tensor, "batch wide"]]:
-        """What MMIN's imagination learns to reach."""
-        return {"features": self.features(clean)}
-
-    def stages(self) -> Iterator[Stage]:
-        yield Stage("classify", {"all": Objective(self.loss, self.parameters())})
-
-    def loss(self, clean: Batch, seen: Batch) -> dict[str, Tensor]:
-        return {"cls": task_loss(self(seen), seen.label)}
+    def features(self, observed: Batch) -> Float[Tensor, "batch wide"]:
+        return rearrange(self.encoders(observed), "b m d -> b (m d)")

@@ -1,289 +1,271 @@
-"""What a system is: a module with `forward(seen) -> logits` and `stages()`, the objectives that train it."""
+# second foundation
+"""System: a module with `forward(observed)` and `objectives()`, and the upstream systems that it starts from."""
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import inspect
-import json
-import os
-import re
-import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from safetensors import torch as safetensors
 from torch import Tensor, nn
 
-from robustmer.batch import MODALITIES, Batch
+from robustmer.batch import Batch, Samples, Scaling, Shape, check_modalities, ordered
+from robustmer.conditions import CLEAN, Condition, Mixture
+from robustmer.tasks import Output, Task
 
-Work = TypeVar("Work")
+Loss = Callable[[Batch, Batch], Mapping[str, Tensor]]
+Parameters = Iterable[nn.Parameter] | Iterable[dict]
+
+
+def AdamW(
+    lr: float = 2e-4, weight_decay: float = 0.01, betas: tuple[float, float] = (0.9, 0.999)
+) -> Callable[[Parameters], torch.optim.Optimizer]:
+    """A factory of AdamW optimizers. The decay is AdamW's own default; NMER 3.3 names AdamW and no decay."""
+    return functools.partial(torch.optim.AdamW, lr=lr, weight_decay=weight_decay, betas=betas, fused=True)
+
+
+def half_then_linear(progress: float) -> float:
+    """The learning rate's factor: 1 for the first half of a training, then linearly to 0. NMER 3.3 says "Lambda LR"
+    and not which; this is the shape of the released code's (40 epochs constant, 40 decaying)."""
+    return min(1.0, 2 * (1 - progress))
+
+
+def constant(progress: float) -> float:
+    return 1.0
 
 
 @dataclass(frozen=True)
 class Objective:
-    """`loss(clean, seen)` gives named, weighted terms, whose sum teaches `params`: at the learning rate `lr`, or at
-    their own in `lr_of`, such as that of pre-trained weights."""
+    """`loss(clean, observed)` returns named, weighted terms, whose sum trains `params`.
 
-    loss: Callable[[Batch, Batch], Mapping[str, Tensor]]
-    params: Iterable[nn.Parameter]
-    lr: float = 2e-4
-    weight_decay: float = 0.01  # AdamW's own default; NMER 3.3 names AdamW and no decay
-    lr_of: Mapping[nn.Parameter, float] = field(default_factory=dict)
+    The objectives of a system step in turn on every batch: one is the usual case, two are a GAN. `every` makes one
+    step on every k-th batch only; `schedule` scales its learning rate with the progress, 0 to 1, of the training;
+    `after_step` runs after each of its steps (a moving average, a clipping of weights). `params` may be parameter
+    groups, as torch's optimizers take them.
+    """
 
-    def groups(self) -> list[dict]:
-        """The parameters as an optimiser takes them: those of one learning rate together."""
-        together: dict[float, list[nn.Parameter]] = {}
-        for p in self.params:
-            together.setdefault(self.lr_of.get(p, self.lr), []).append(p)
-        return [{"params": params, "lr": lr} for lr, params in together.items()]
+    loss: Loss
+    params: Parameters
+    optimizer: Callable[[Parameters], torch.optim.Optimizer] = field(default_factory=AdamW)
+    every: int = 1
+    schedule: Callable[[float], float] = half_then_linear
+    after_step: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One part of a training. Its objectives step in turn on every batch; one objective is the usual case, two a GAN.
+class Upstream:
+    """A trained system that another one starts from, by default.
 
-    `logits` is what is scored on the validation part (the system itself, if not given). A stage that no prediction can
-    tell the worth of, because it learns to complete or to generate, gives `error` in its place: how wrong it is about
-    clean validation rows. A `clean` stage trains and is scored on clean data whatever the training condition. `share`
-    scales the budget of the recipe for this stage. With `select` off the last weights are kept instead of those that
-    did best on the validation part.
-
-    `targets` is what the stage wants to know of clean rows and what does not change while it trains, such as the
-    features of a frozen teacher. It is computed once for the train part, in evaluation mode and without gradient, and
-    handed to the losses row by row as `clean.targets`.
+    It learns the `mixture` with `share` of the budget, for the same task unless another is given. Those options of the
+    downstream system that `passes` names are handed on, beside the `options` fixed here. `phase` and `streams` name
+    its random streams; upstream systems with equal recipes are trained once and shared.
     """
 
-    name: str
-    objectives: Mapping[str, Objective]
-    logits: Callable[[Batch], Tensor] | None = None
-    error: Callable[[Batch], Tensor] | None = None
-    clean: bool = False
+    system: type[System]
+    mixture: Condition | Mixture = field(default_factory=lambda: {CLEAN: 1.0})
     share: float = 1.0
-    select: bool = True
-    targets: Callable[[Batch], Mapping[str, Tensor]] | None = None
+    passes: tuple[str, ...] = ()
+    options: Mapping[str, object] = field(default_factory=dict)
+    task: Task | None = None
+    phase: str = ""
+    streams: str = ""
 
 
 class System(nn.Module):
-    """Base of all systems. It remembers the arguments it was made with, in `settings`, so that it can be saved whole.
+    """Base of all systems. A subclass needs a constructor and `forward`.
 
-    A subclass takes `dims` (modality -> width) and `classes` (their names) first, then options with defaults.
+    The constructor takes `shapes` (modality -> shape of a frame) and `task` first, then the upstream systems by name,
+    then options with defaults. These arguments are kept in `settings`, so that the system can be saved; `shapes` and
+    `task` are attributes before the constructor runs. Upstream systems are kept under their names and are frozen.
+
+    `phase` names the random streams of its training; with `selects` the weights with the best validation score are
+    kept, else the last ones. `optimizer` belongs to the default `objectives`. `scaling` holds the statistics that its
+    features are standardised with.
     """
 
+    phase = "classify"
+    selects = True
+    upstream: Mapping[str, Upstream] = {}
+    optimizer = staticmethod(AdamW())
     settings: dict
+    shapes: dict[str, Shape]
+    task: Task
+    scaling: Scaling | None = None
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        make = cls.__init__
+        construct = cls.__init__
 
-        @functools.wraps(make)
+        @functools.wraps(construct)
         def recording(self, *args, **options):
-            bound = inspect.signature(make).bind(self, *args, **options)
+            bound = inspect.signature(construct).bind(self, *args, **options)
             bound.apply_defaults()
-            check_shape(cls, **{name: bound.arguments[name] for name in ("dims", "classes") if name in bound.arguments})
-            make(self, *args, **options)
+            if "shapes" in bound.arguments:
+                bound.arguments["shapes"] = check_shapes(cls, bound.arguments["shapes"])
             if type(self) is cls:
-                self.settings = dict(list(bound.arguments.items())[1:])  # all but the system itself
+                self.settings = {name: value for name, value in bound.arguments.items() if name != "self"}
+                self.shapes, self.task = self.settings.get("shapes", {}), self.settings.get("task")
+            construct(*bound.args, **bound.kwargs)
+            if type(self) is cls:
+                for name in self.frozen():
+                    getattr(self, name).requires_grad_(False).eval()
 
         cls.__init__ = recording
 
-    def forward(self, seen: Batch) -> Float[Tensor, "batch class"]:
-        raise NotImplementedError(f"{type(self).__name__} must define forward(seen) -> logits")
+    @classmethod
+    def starts_from(cls, options: Mapping[str, object]) -> Mapping[str, Upstream]:
+        """The upstream systems that a system with these options needs."""
+        return cls.upstream
 
-    def stages(self) -> Iterator[Stage]:
-        raise NotImplementedError(f"{type(self).__name__} must define stages(), its objectives in order")
+    def forward(self, observed: Batch) -> Output:
+        raise NotImplementedError(f"{type(self).__name__} must define forward(observed)")
 
-    @torch.no_grad()
-    def predict(self, seen: Batch, batch_size: int = 512) -> Float[Tensor, "batch class"]:
-        """Logits in evaluation mode, a part at a time; the mode is put back afterwards."""
-        return in_parts(self, self, seen, batch_size)
+    def objectives(self) -> dict[str, Objective]:
+        """By default one: `loss` trains all parameters but those of the upstream systems."""
+        return {"all": Objective(self.loss, self.own_parameters(), self.optimizer)}
 
-    def settings_to_save(self) -> dict:
-        """The arguments that a saved copy is made with before it gets its weights; those of this one, if not said."""
-        return self.settings
+    def loss(self, clean: Batch, observed: Batch) -> Mapping[str, Tensor]:
+        """By default the loss of the task: labels, and frames to reconstruct, are those of the clean batch."""
+        return {"task": self.task.loss(self(observed), clean)}
 
-    def save(self, path: str | Path) -> None:
-        """Weights and settings as one safetensors file; a save that is cut short leaves the file that was there.
+    def error(self, clean: Batch) -> Tensor:
+        """What the task `OwnError` scores: by default the sum of the loss's terms on clean samples."""
+        return torch.stack(list(self.loss(clean, clean).values())).sum()
 
-        Its metadata hold `system`, the name of the class, `settings` as JSON and `sha256` over the whole file
-        (`digest_of`). Raises TypeError for settings that are no JSON, and OSError where the file cannot be written.
-        """
-        try:
-            settings = json.dumps(self.settings_to_save())
-        except TypeError as error:
-            raise TypeError(f"{type(self).__name__} cannot be saved: {error}; options must be numbers, text, lists or "
-                            "dictionaries") from error
-        about = {"system": type(self).__name__, "settings": settings, "sha256": UNKNOWN}
-        data = safetensors.save({name: t.contiguous() for name, t in self.state_dict().items()}, about)
-        replace_whole(Path(path), data.replace(NAMED % UNKNOWN.encode(), NAMED % digest_of(data).encode(), 1))
+    def targets(self, clean: Batch) -> Mapping[str, Tensor]:
+        """What frozen parts compute from clean samples, (B, ...). Computed once a training, in evaluation mode and
+        without gradient, and handed to the losses as `clean.targets`."""
+        return {}
 
+    def frozen(self) -> list[str]:
+        """The names of the upstream systems that this one was given."""
+        return [name for name in type(self).upstream if self.settings.get(name) is not None]
 
-def check_shape(system: type, dims: Mapping[str, int] | None = None, classes: Sequence[str] = ()) -> None:
-    """Raises ValueError for modalities, widths and classes of which no system can be made."""
-    wrong = dims is not None and (not dims or set(dims) - set(MODALITIES) or min(dims.values()) < 1)
-    if wrong:
-        raise ValueError(f"{system.__name__} was asked for the dims {dict(dims)}; give the width, 1 or more, of one or "
-                         f"more of {', '.join(MODALITIES)}")
-    if isinstance(classes, str):
-        raise ValueError(f"{system.__name__} was asked for the classes {classes!r}; give their names one by one, "
-                         "('sad', 'happy'), or none for a regression")
+    def own_parameters(self) -> list[nn.Parameter]:
+        """All parameters but those of the upstream systems."""
+        inherited = {id(p) for name in self.frozen() for p in getattr(self, name).parameters()}
+        return [p for p in self.parameters() if id(p) not in inherited]
 
+    def train(self, mode: bool = True) -> System:
+        """Upstream systems stay in evaluation mode: their parameters and buffers do not move."""
+        super().train(mode)
+        for name in self.frozen():
+            getattr(self, name).eval()
+        return self
 
-UNKNOWN = 64 * "0"
-NAMED = b'"sha256":"%s"'
-"""How the digest stands in the header. Settings are text within it, in which a quotation mark has a backslash."""
+    def predict(self, samples: Samples, batch_size: int = 512) -> Output:
+        """The output for samples, raw or of a fold, in evaluation mode. Raw samples are standardised as in training;
+        they need no labels. Raises ValueError for other modalities or shapes than the system's."""
+        check_samples(self, samples)
+        return in_parts(self, lambda batch: self(self.standardise(batch)), samples, batch_size)
 
+    def standardise(self, batch: Batch) -> Batch:
+        if self.scaling is None or batch.scaling is not None:
+            return batch
+        from robustmer.corpora.scaling import standardised
 
-def digest_of(data: bytes) -> str:
-    """The sha256 of a checkpoint's bytes with zeros in place of the digest that its header names."""
-    named = NAMED % UNKNOWN.encode()
-    return hashlib.sha256(re.sub(NAMED % b"[0-9a-f]{64}", lambda _: named, data, count=1)).hexdigest()
-
-
-def replace_whole(path: Path, data: bytes) -> None:
-    """Write the file whole or not at all: beside it first, then in its place; a kill may leave the hidden `.part`,
-    which nobody reads. Raises OSError (a full disk)."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with open(part, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException as error:
-        part.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise OSError(error.errno, f"{error.strerror}; nothing was written, and what was there is as it was",
-                          str(path)) from error
-        raise
+        return standardised(batch, self.scaling)
 
 
-def taught(system: System, name: str, loss: Callable[[Batch, Batch], Mapping[str, Tensor]]) -> Iterator[Stage]:
-    """Two stages: `system.teacher` learns clean data; then `system.encoders` begin at its encoders' weights, and
-    everything but the teacher learns by `loss` in a stage of that name, towards the teacher's `targets`. The teacher
-    has half the steps, on top."""
-    teacher = system.teacher
-    yield Stage("teacher", {"all": Objective(teacher.loss, teacher.parameters())}, teacher, clean=True, share=0.5)
-    system.encoders.load_state_dict(teacher.encoders.state_dict())
-    own = [p for part, p in system.named_parameters() if not part.startswith("teacher.")]
-    yield Stage(name, {"all": Objective(loss, own)}, targets=teacher.targets)
+def check_shapes(system: type[System], shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """The shapes in the library's order. Raises ValueError for names and shapes that no system can be made for."""
+    what = f"{system.__name__} was asked for the shapes {shapes!r}"
+    if not isinstance(shapes, Mapping) or not shapes:
+        raise ValueError(f"{what}; give the shape of a frame of one or more modalities, such as {{'audio': (74,)}}")
+    check_modalities(shapes, system.__name__)
+    tuples = {m: (shape,) if isinstance(shape, int) else tuple(shape) for m, shape in shapes.items()}
+    if any(not shape or not all(isinstance(n, int) and n >= 1 for n in shape) for shape in tuples.values()):
+        raise ValueError(f"{what}; a shape is made of whole numbers from 1 up, such as (74,) or (3, 64, 64)")
+    taken = [m for m in tuples if hasattr(nn.ModuleDict, m)]
+    if taken:
+        raise ValueError(f"{what}; torch keeps {taken[0]!r} for itself, so give the modality another name")
+    return {m: tuples[m] for m in ordered(tuples)}
+
+
+def widths(shapes: Mapping[str, Shape]) -> dict[str, int]:
+    """The number of features of each modality. Raises ValueError where a frame is no vector."""
+    for m, shape in shapes.items():
+        if len(shape) != 1:
+            raise ValueError(f"{m} has frames of shape {shape}; this system reads vectors, so flatten the frames first")
+    return {m: shape[0] for m, shape in shapes.items()}
+
+
+def check_samples(system: System, samples: Samples) -> None:
+    """Raises ValueError where a system was made for other modalities or shapes."""
+    shapes = system.settings.get("shapes")
+    if shapes is not None and dict(shapes) != dict(samples.shapes):
+        raise ValueError(
+            f"{samples.name} has the modalities and frame shapes {dict(samples.shapes)}, but {type(system).__name__} "
+            f"was made for {dict(shapes)}; make it with the corpus's own shapes (a modality that samples lack stays in "
+            "a batch and is marked as not present)"
+        )
 
 
 @torch.no_grad()
-def with_targets(system: System, stage: Stage, clean: Batch) -> Batch:
-    """The batch with the stage's targets, if it has any."""
-    return clean if stage.targets is None else clean.replace(targets=in_parts(system, stage.targets, clean))
-
-
-Said = TypeVar("Said", Tensor, Mapping[str, Tensor])
-
-
-def in_parts(system: System, function: Callable[[Batch], Said], seen: Batch, batch_size: int = 512) -> Said:
-    """`function` of all rows, in evaluation mode, a part at a time: rows of similar length together, so that little
-    padding is computed, and fewer of them where the device has no memory for so many."""
-    work = seen.work
-    order = np.arange(len(seen)) if work is None else np.argsort(work, kind="stable")
+def in_parts(system: System, function: Callable[[Batch], Output], samples: Sized, batch_size: int = 512) -> Output:
+    """`function` of all samples, in evaluation mode, a part at a time. Of a Batch, samples of similar length form a
+    part, so that little padding is computed. Raises MemoryError, naming the batch size, where memory ends."""
+    work = getattr(samples, "work", None)
+    order = np.arange(len(samples)) if work is None else np.argsort(work, kind="stable")
     training = system.training
     system.eval()
     try:
-        done, parts = 0, []
-        while done < len(seen):
-            part = seen[order[done : done + batch_size]]
-            found = unless_out_of_memory(lambda: function(part), again=batch_size > 1)  # noqa: B023
-            if found is None:
-                batch_size = -(-batch_size // 2)
-                continue
-            parts.append(found)
-            done += batch_size
+        with memory_of(batch_size, "batch_size"):
+            parts = [function(samples[order[i : i + batch_size]]) for i in range(0, len(samples), batch_size)]
     finally:
         system.train(training)
-    back = None if work is None else torch.as_tensor(np.argsort(order)).to(seen.device)
-    whole = lambda pieces: torch.cat(pieces) if back is None else torch.cat(pieces)[back]  # noqa: E731
+
+    def joined(pieces: list[Tensor]) -> Tensor:
+        both = torch.cat(pieces)
+        return both if work is None else both[torch.as_tensor(np.argsort(order)).to(both.device)]
+
     if isinstance(parts[0], Mapping):
-        return {name: whole([part[name] for part in parts]) for name in parts[0]}
-    return whole(parts)
+        return {name: joined([part[name] for part in parts]) for name in parts[0]}
+    return joined(parts)
 
 
-def unless_out_of_memory(work: Callable[[], Work], again: bool) -> Work | None:
-    """What `work` returns; None if the device has no memory for it. Without `again` its error is passed on."""
-    try:
-        return work()
-    except (torch.OutOfMemoryError, RuntimeError) as error:
+class memory_of:
+    """Turns torch's errors about memory into a MemoryError that names the batch size."""
+
+    def __init__(self, batch_size: int, name: str):
+        self.batch_size, self.name = batch_size, name
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind, error, traceback) -> None:
         known = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-        if not (known and again):
-            raise
-    # Out of the handler, whose error holds on to the tensors of the failed work.
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    return None
+        if isinstance(error, RuntimeError) and known:
+            raise MemoryError(
+                f"no memory for {self.batch_size} samples at once ({str(error).splitlines()[0]}); give a smaller "
+                f"{self.name}"
+            ) from error
 
 
-def load_system(path: str | Path, systems: Mapping[str, type[System]] | None = None) -> System:
-    """A system saved by `System.save`, in evaluation mode. Nothing in the file is executed.
-
-    `systems` maps names to classes and defaults to those of the library; give your own class here. Raises ValueError
-    for a file that is no saved system or is not as it was written, of a class that is not known, or whose settings or
-    tensors are not those of the class.
-    """
-    if systems is None:
-        from robustmer.systems import SYSTEMS as systems
-    about, state = read_checkpoint(Path(path))
-    name = about["system"]
-    if name not in systems:
-        raise ValueError(
-            f"{path} holds a {name}; the known systems are {', '.join(systems)}. Pass systems={{{name!r}: ...}}"
-        )
-    try:
-        system = systems[name](**json.loads(about["settings"]))
-    except Exception as error:  # whatever a class says to settings that are not its own
-        raise ValueError(f"{path}: {name} cannot be made with the settings that were saved ({error}); the class has "
-                         "changed since: load the file with the version that saved it, or train again") from error
-    problems = list(find_differences(system.state_dict(), state))
-    if problems:
-        more = f" (and {len(problems) - 1} more differences)" if problems[1:] else ""
-        raise ValueError(f"{path} does not fit {name}: {problems[0]}{more}; the class has changed since: load the file "
-                         "with the version that saved it, or train again")
-    system.load_state_dict(state)
-    return system.eval()
-
-
-def read_checkpoint(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Metadata and tensors, after the digest was verified. Raises ValueError for any file that `System.save` did not
-    write so, FileNotFoundError where there is none."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror}); give a file that System.save wrote") from error
-    try:
-        about = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
-        if about["sha256"] != digest_of(data):
-            raise ValueError("its sha256 is not that in its header: bytes were altered, or it is cut short")
-        return {name: about[name] for name in ("system", "settings")}, safetensors.load(data)
-    except Exception as error:  # damage shows itself in many ways
-        raise ValueError(f"{path} ({len(data)} bytes) is not a saved system, or not any more: "
-                         f"{type(error).__name__}: {error}; copy it again from where it is whole, or train again"
-                         ) from error
-
-
-def find_differences(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> Iterator[str]:
-    for name in sorted({*wanted, *found}):
-        if name not in found:
-            yield f"it lacks the tensor {name!r}"
-        elif name not in wanted:
-            yield f"it has a tensor {name!r}, which the class has not"
-        else:
-            shapes = [f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in (found[name], wanted[name])]
-            if shapes[0] != shapes[1]:
-                yield f"its tensor {name!r} is {shapes[0]}, that of the class {shapes[1]}"
+@functools.cache
+def option_defaults(system: type[System]) -> Mapping[str, object]:
+    """The options of a system with their defaults: its arguments but shapes, task and upstream systems."""
+    parameters = inspect.signature(system.__init__).parameters.values()
+    given = ("self", "shapes", "task", *system.upstream)
+    return {p.name: p.default for p in parameters if p.name not in given and p.default is not p.empty}
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Numbers that can learn, or could: every element of every parameter, frozen or not."""
+    """Every element of every parameter, trained or frozen."""
     return sum(p.numel() for p in module.parameters())
+
+
+def start_from(module: nn.Module, trained: nn.Module, owner: System) -> None:
+    """Copy the weights of a part of an upstream system. Raises ValueError where they have another shape."""
+    weights, own = trained.state_dict(), module.state_dict()
+    for name in [*own, *weights]:
+        sizes = [f"{tuple(state[name].shape)}" if name in state else "absent" for state in (weights, own)]
+        if sizes[0] != sizes[1]:
+            raise ValueError(
+                f"{type(owner).__name__} cannot start from this upstream system, whose {name} is {sizes[0]} instead of "
+                f"{sizes[1]}; give both the same shapes and sizes"
+            )
+    module.load_state_dict(weights)

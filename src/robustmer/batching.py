@@ -1,0 +1,81 @@
+# second foundation
+"""Batches of a training: shuffled, of similar length, each with what frozen parts compute from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from robustmer.batch import Batch, Samples
+from robustmer.systems.system import System, in_parts
+
+
+def on(samples: Samples, device: str) -> Samples:
+    """A Batch moves to the device as a whole; samples read on demand move batch by batch."""
+    return samples.to(device) if isinstance(samples, Batch) else samples
+
+
+def with_targets(system: System, clean: Samples) -> Samples:
+    """The samples with the system's targets, if it has any: computed once for a Batch, else per batch."""
+    if type(system).targets is System.targets:
+        return clean
+    if isinstance(clean, Batch):
+        return clean.replace(targets=in_parts(system, system.targets, clean))
+    return Targeted(clean, system)
+
+
+@dataclass(frozen=True)
+class Targeted:
+    """Samples read on demand, each batch with its targets."""
+
+    samples: Samples
+    system: System
+
+    def __getattr__(self, name: str):
+        return getattr(self.samples, name)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, indices: np.ndarray) -> Batch:
+        batch = self.samples[indices]
+        return batch.replace(targets=in_parts(self.system, self.system.targets, batch))
+
+
+POOL = 16
+"""So many batches are drawn together and cut by length. Pooling a whole epoch would pad a little less, but then
+the same samples would meet in every epoch."""
+
+
+def endless_batches(train: Samples, batch_size: int, order: torch.Generator, bucket: bool = True) -> Iterator[Batch]:
+    """Shuffled epochs one after the other; an epoch's last batch may be smaller, no sample is dropped.
+
+    With `bucket` samples of similar length share a batch, so that little padding is computed: the samples of POOL
+    batches that were drawn at random are sorted by length and cut anew, and the batches shuffled. Nothing is sorted
+    where all samples are equally long, or where samples are read on demand.
+    """
+    work = train.work if bucket and isinstance(train, Batch) else None
+    while True:
+        indices = torch.randperm(len(train), generator=order)
+        if work is not None:
+            pools = [pool[np.argsort(work[pool], kind="stable")] for pool in indices.split(POOL * batch_size)]
+            batches = [batch for pool in pools for batch in cut(pool, batch_size, order)]
+            batches = [batches[i] for i in torch.randperm(len(batches), generator=order).tolist()]
+            indices = torch.cat(batches)
+        else:
+            batches = list(indices.split(batch_size))
+        if not isinstance(train, Batch):
+            yield from (train[batch.numpy()] for batch in batches)
+            continue
+        moved = indices.to(train.device)  # once an epoch: the device never waits for the host within one
+        for host, device in zip(batches, moved.split([len(batch) for batch in batches]), strict=True):
+            yield train.take(host.numpy(), device)
+
+
+def cut(pool: torch.Tensor, batch_size: int, order: torch.Generator) -> list[torch.Tensor]:
+    """Cut a sorted pool. A smaller batch, whose samples count more, may fall at any length."""
+    sizes = [len(part) for part in pool.split(batch_size)]
+    return list(pool.split([sizes[i] for i in torch.randperm(len(sizes), generator=order).tolist()]))

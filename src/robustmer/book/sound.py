@@ -1,0 +1,50 @@
+"""Sound that code makes, for the ear's own idea of a signal-to-noise ratio."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import wave
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+RATE = 8000
+"""Samples a second, as on a telephone: a second takes 16 kB."""
+
+
+def vowel(seconds: float = 1.5, pitch: float = 120.0) -> Float[Tensor, "1 time 1"]:
+    """The vowel "ah" with a falling pitch in Hz: harmonics under the resonances of a vocal tract, of variance 1."""
+    time = torch.arange(int(seconds * RATE), dtype=torch.float64) / RATE
+    phase = 2 * torch.pi * (pitch * (1 - 0.1 * time / seconds) * time)
+    sound = torch.zeros_like(time)
+    for harmonic in range(1, int(0.45 * RATE / pitch)):
+        frequency = harmonic * pitch
+        gain = sum(
+            1 / (1 + ((frequency - centre) / width) ** 2) for centre, width in ((700, 90), (1100, 110), (2500, 150))
+        )
+        sound += gain * torch.sin(harmonic * phase)
+    sound *= torch.sin(torch.pi * time / seconds).clamp(min=0).sqrt()
+    return (sound / sound.std()).float()[None, :, None]
+
+
+def play(sounds: Mapping[str, Tensor], loudness: float = 0.12) -> None:
+    """Display players for sounds (1, T, 1), all with the same loudness (root mean square, where 1 is full scale)."""
+    from IPython.display import display
+
+    players = []
+    for name, sound in sounds.items():
+        samples = sound.flatten().double().numpy()
+        samples = np.clip(samples * loudness / np.sqrt(np.square(samples).mean()), -1, 1)
+        file = io.BytesIO()
+        with wave.open(file, "wb") as out:
+            out.setparams((1, 2, RATE, 0, "NONE", ""))
+            out.writeframes((samples * 32767).astype("<i2").tobytes())
+        data, label = base64.b64encode(file.getvalue()).decode(), html.escape(name)
+        audio = f'<audio controls preload="none" aria-label="{label}" src="data:audio/wav;base64,{data}"></audio>'
+        players.append(f'<figure class="sound">{audio}<figcaption>{label}</figcaption></figure>')
+    display({"text/html": f'<div class="sounds">{"".join(players)}</div>', "text/plain": ", ".join(sounds)}, raw=True)

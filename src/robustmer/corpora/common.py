@@ -1,0 +1,67 @@
+"""What a corpus states about itself, where real corpora lie, and the errors of all readers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def printable(text: object) -> str:
+    """The text with control characters spelled out, so that no name from a file can steer a terminal.
+
+    >>> printable("red \\x1b[31m")
+    'red \\\\x1b[31m'
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+
+
+def listed(names: Iterable[object], most: int = 20) -> str:
+    """The names in a row, `nothing` if there are none, with a count in the place of names beyond `most`."""
+    names = [printable(name) for name in names]
+    more = [f"{len(names) - most} more"] if len(names) > most else []
+    return ", ".join(names[:most] + more) or "nothing"
+
+
+class CorpusError(ValueError):
+    """A corpus cannot be used. The message states what was wanted, what came and what to do."""
+
+    def __init__(self, sentence: str):
+        super().__init__(printable(sentence))
+
+
+class CorpusNotFound(CorpusError):
+    """A corpus is not on this machine."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a reader of the book needs to know of a corpus before using it.
+
+    `access` names who distributes it, `folder` the folder below `data_folder()` (None: nothing is read), `modalities`
+    describes the features of each, `protocol` the folds, `cite` the reference.
+    """
+
+    title: str
+    access: str
+    licence: str
+    folder: str | None
+    modalities: Mapping[str, str]
+    people: str
+    protocol: str
+    cite: str
+
+
+def data_folder(root: Path | str | None = None) -> Path:
+    """The folder of the real corpora: `root`, else the environment variable ROBUSTMER_DATA, else `data` below the
+    current directory. Raises CorpusError for the home of an unknown user."""
+    folder = Path(root or os.environ.get("ROBUSTMER_DATA") or "data")
+    try:
+        return folder.expanduser().resolve()
+    except (RuntimeError, OSError, ValueError) as error:
+        raise CorpusError(f"{str(folder)!r} cannot be the folder of the corpora ({error}); give another path") from None
+
+
+def describe(error: BaseException) -> str:
+    return printable(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")

@@ -1,0 +1,139 @@
+"""Comparisons as data: a contrast holds places of tables, and one rule says what each may be called."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from robustmer.experiments import statistics
+from robustmer.experiments.tables import Label, Place, Results, Table, nearest, values
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """The sum of `more` minus the sum of `less`, divided by `per`: expected to be above 0. `rows` are the labels of the
+    two sides, where it compares two rows."""
+
+    what: str = field(compare=False)
+    more: tuple[Place, ...] = field(repr=False)
+    less: tuple[Place, ...] = field(repr=False)
+    per: float = 1
+    rows: tuple[Label, ...] = field(default=(), compare=False)
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        return (*self.more, *self.less)
+
+    @property
+    def printed(self) -> dict[str, float]:
+        """The same comparison of the paper's printed numbers, for each of its corpora that has all of them."""
+        shared = [c for c in self.places[0].printed if all(c in place.printed for place in self.places)]
+        more, less = ({c: sum(p.printed[c] for p in side) for c in shared} for side in (self.more, self.less))
+        return {c: (more[c] - less[c]) / self.per for c in shared}
+
+    def measure(self, results: Results, scale: float = 1) -> dict[str, object]:
+        """The line of `measure` for this contrast alone: no family, so p_holm is p."""
+        return measure([self], results, scale).iloc[0].to_dict()
+
+    def evidence(self, results: Results) -> pd.DataFrame:
+        """The scores behind it, a line each. To get the effect again: the mean of each `place` for each fold and seed,
+        the sum of `more` minus that of `less`, divided by `per`, then the mean over seeds, then over folds."""
+        kept = set(lines_of(differences([self], results), "fold", "seed"))
+        lines = []
+        for number, place in enumerate(self.places):
+            side = {"side": "more" if number < len(self.more) else "less", "place": number, "per": self.per}
+            for recipe, condition, metric in place.cells:
+                if (recipe.fold, recipe.seed) in kept:
+                    score = results.scores[recipe.key, str(condition), metric]._asdict()
+                    lines.append(side | {"key": recipe.key, "fold": recipe.fold, "seed": recipe.seed} | score)
+        return pd.DataFrame(lines)
+
+
+def difference(table: Table, more: Label, less: Label, what: str = "") -> Contrast:
+    """One row of a table minus another, mean over all columns that both have. Raises ValueError where they share none.
+
+    `difference(tables["2"].where(metric="UA"), Row("NMER"), Row("MEN", "clean")).measure(results, scale=100)`
+    """
+    shared = [column for column in table.columns if {(more, column), (less, column)} <= set(table.cells)]
+    if not shared:
+        raise ValueError(f"table {table.number}: no column has both {more} and {nearest(less, table.rows)}")
+    sides = (tuple(table.cells[row, column] for column in shared) for row in (more, less))
+    return Contrast(what or f"{more} \u2212 {less}", *sides, per=len(shared), rows=(more, less))
+
+
+def differences(contrasts: Sequence[Contrast], results: Results) -> pd.DataFrame:
+    """Contrasts, by their number (`contrast`), for each fold and seed that has all of their places: fold, seed, value,
+    test_to_train and unit."""
+    numbered = {(i, j): place for i, contrast in enumerate(contrasts) for j, place in enumerate(contrast.places)}
+    sign = {(i, j): (1 if j < len(contrasts[i].more) else -1) / contrasts[i].per for i, j in numbered}
+    frame = values(numbered, results)
+    frame = frame.assign(contrast=[i for i, _ in frame["place"]], value=frame["place"].map(sign) * frame["value"])
+    groups = frame.groupby(["contrast", "fold", "seed"], sort=False)
+    out = groups[["test_to_train", "unit"]].first()
+    out["value"] = groups["value"].sum().where(groups["value"].count() == groups.size())
+    out = out[groups.size() == [len(contrasts[i].places) for i, *_ in out.index]]
+    return out.reset_index()
+
+
+def measure(contrasts: Collection[Contrast], results: Results, scale: float = 1) -> pd.DataFrame:
+    """A line for each contrast of ONE family, with MEASURED: effect, low, high, std and `detectable` (the smallest
+    difference that it could have shown: 80% power, corrected) times `scale`, 100 for points; p, and p_holm corrected
+    for the family; the verdict, and `why` it cannot be tested.
+
+    Equal contrasts are one hypothesis. A comparison with a constant answer is no member: its verdict is `reference`.
+    """
+    family = list(dict.fromkeys(contrasts))
+    frame = differences(family, results).dropna(subset="value")
+    found = statistics.summarise(frame, ["contrast"]).set_index("contrast").reindex(range(len(family)))
+    found = found.astype({name: float for name in ("mean", "low", "high", "std", "test_to_train")})
+    found["repetitions"] = found["repetitions"].fillna(0).astype(int)
+    found["unit"] = [contrast.places[0].unit for contrast in family]
+    lacking = [next((place.why for place in contrast.places if not place.cells), "") for contrast in family]
+    measured = found["repetitions"] > 0
+    found["why"] = [why or ("" if ours else "not measured yet") for why, ours in zip(lacking, measured, strict=True)]
+    design = ("std", "repetitions", "test_to_train")
+    found["p"] = [statistics.p_value(*line) for line in lines_of(found, "mean", *design)]
+    member = [not any(place.is_constant for place in contrast.places) for contrast in family]
+    found["p_holm"] = statistics.holm(found["p"].where(member))
+    alpha = 0.05 / max(1, found["p_holm"].count())
+    found["detectable"] = [statistics.detectable(*line, alpha) for line in lines_of(found, *design)]
+    verdicts = [statistics.verdict(*line) for line in lines_of(found, "mean", "p_holm", "unit", "why")]
+    found["verdict"] = [v if m or w else "reference" for v, m, w in zip(verdicts, member, found["why"], strict=True)]
+    found = found.rename(columns={"mean": "effect"}).iloc[[family.index(contrast) for contrast in contrasts]]
+    found[["effect", "low", "high", "std", "detectable"]] *= scale
+    found = found.assign(contrast=list(contrasts), what=[contrast.what for contrast in contrasts])
+    return found[list(MEASURED)].reset_index(drop=True)
+
+
+def lines_of(frame: pd.DataFrame, *columns: str):
+    return frame[list(columns)].itertuples(index=False, name=None)
+
+
+MEASURED = ("contrast", "what", "effect", "low", "high", "p", "p_holm", "detectable", "std", "repetitions", "unit",
+            "test_to_train", "verdict", "why")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence of a paper in our words, where it is, the contrasts that it makes, the rows of the paper's published
+    claims that it covers (`numbers`) and the numbers that it prints, in points."""
+
+    where: str
+    says: str
+    contrasts: tuple[Contrast, ...]
+    numbers: tuple[str, ...] = ()
+    points: tuple[float, ...] = ()
+
+
+def verdicts(claims: Sequence[Claim], results: Results, planned: Sequence[Contrast] = ()) -> pd.DataFrame:
+    """`measure`, in points, of every contrast of the claims and of the planned ones, as ONE family: with the claim's
+    number (0 if planned), where and says, and the `size` of the effect against the number that the text prints."""
+    lines = [(i, claim, contrast) for i, claim in enumerate(claims, 1) for contrast in claim.contrasts]
+    lines += [(0, Claim("planned", "", ()), contrast) for contrast in planned]
+    out = measure([contrast for *_, contrast in lines], results, scale=100)
+    about = [{"number": i, "where": claim.where, "says": claim.says} for i, claim, _ in lines]
+    ends = zip(lines_of(out, "low", "high"), lines, strict=True)
+    out["size"] = [statistics.size(low, high, claim.points) for (low, high), (_, claim, _) in ends]
+    return pd.concat([pd.DataFrame(about), out], axis=1)

@@ -1,0 +1,69 @@
+"""The papers: the recipes, tables and claims of each, and the way back from a key to its recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+import pandas as pd
+
+from robustmer.experiments.contrasts import Claim, Contrast, verdicts
+from robustmer.experiments.papers import cdtp, nmer, nmer_beyond, nmer_claims
+from robustmer.experiments.papers.profiles import Profile, chosen, claims_of, ledger_of, published
+from robustmer.experiments.recipe import Recipe
+from robustmer.experiments.tables import Results, Table
+
+__all__ = ["PAPERS", "Paper", "claims_of", "find", "judged", "keys", "ledger_of", "published", "results"]
+
+
+class Paper(NamedTuple):
+    """`recipes(profile, corpora) -> {recipe: conditions}`, `tables(profile, corpus) -> {number: Table}`,
+    `claims(corpus) -> [Claim]`, and the comparisons that are `planned(corpus)` beside the claims."""
+
+    profiles: Mapping[str, Profile]
+    recipes: Callable[..., dict[Recipe, tuple]]
+    tables: Callable[..., Mapping[str, Table]]
+    claims: Callable[..., list[Claim]] = lambda corpus: []
+    planned: Callable[..., list[Contrast]] = lambda corpus: []
+
+
+PAPERS = {
+    "nmer": Paper(nmer.PROFILES, nmer.recipes, nmer.tables, nmer_claims.claims, nmer_claims.planned),
+    "nmer_beyond": Paper(nmer.PROFILES, nmer_beyond.recipes, nmer_beyond.tables),
+    "cdtp": Paper(cdtp.PROFILES, cdtp.recipes, cdtp.tables, cdtp.claims, cdtp.planned),
+}
+
+
+def results(paper: str, profile: str = "paper") -> Results:
+    """What is measured of a paper, now. Raises LookupError with the nearest names for one that is not known."""
+    chosen(PAPERS, paper, "paper")
+    return Results.read(ledger_of(paper, profile))
+
+
+def judged(paper: str, corpus: str, measured: Results | None = None) -> pd.DataFrame:
+    """Every claim and every planned comparison of a paper on one corpus, in points: ONE family (`verdicts`)."""
+    measured, of = results(paper) if measured is None else measured, PAPERS[paper]
+    return verdicts(of.claims(corpus), measured, of.planned(corpus))
+
+
+@lru_cache
+def keys(paper: str, profile: str, corpus: str) -> dict[str, Recipe]:
+    """key -> recipe, those of upstream systems included."""
+    known, waiting = {}, list(PAPERS[paper].recipes(profile, [corpus]))
+    while waiting:
+        recipe = waiting.pop()
+        if recipe.key not in known:
+            known[recipe.key] = recipe
+            waiting += recipe.upstream.values()
+    return known
+
+
+def find(key: str) -> tuple[str, str, Recipe]:
+    """The paper, the profile and the recipe of a key. Raises LookupError if no recipe has it."""
+    for paper, of in PAPERS.items():
+        for profile, p in of.profiles.items():
+            for corpus in sorted(p.seeds, key=lambda corpus: len(p.folds.get(corpus, ()))):  # few folds, few recipes
+                if key in keys(paper, profile, corpus):
+                    return paper, profile, keys(paper, profile, corpus)[key]
+    raise LookupError(f"no recipe has the key {key!r}; keys are the ten hex digits in results/measured and in tables")

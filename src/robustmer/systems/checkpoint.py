@@ -1,0 +1,172 @@
+# second foundation
+"""Checkpoints: a system as one safetensors file, with everything that is needed to predict."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors import torch as safetensors
+from torch import Tensor
+
+from robustmer.batch import Scaling
+from robustmer.systems.system import System
+from robustmer.tasks import TASKS, Task, task_from
+
+KEEPS = "robustmer"
+"""The key of the file's metadata that holds the system's description."""
+
+
+def save(system: System, path: str | Path) -> None:
+    """Weights, settings, task and standardisation as one safetensors file, written whole or not at all.
+
+    Raises TypeError for options that are no JSON, and OSError where the file cannot be written.
+    """
+    write_whole(Path(path), to_bytes(system))
+
+
+def to_bytes(system: System) -> bytes:
+    try:
+        about = json.dumps(describe(system))
+    except TypeError as error:
+        raise TypeError(
+            f"{type(system).__name__} cannot be saved: {error}; options must be numbers, text, lists or dictionaries"
+        ) from error
+    tensors = {f"weights.{name}": tensor.detach().cpu().contiguous() for name, tensor in system.state_dict().items()}
+    for m, pair in (system.scaling or {}).items():
+        tensors |= {f"scaling.{m}.{name}": t.contiguous() for name, t in zip(("mean", "std"), pair, strict=True)}
+    return safetensors.save(tensors, {KEEPS: about})
+
+
+def describe(system: System) -> dict[str, object]:
+    """A system without its weights, as JSON: class, shapes, task, options and upstream systems."""
+    settings = dict(system.settings_to_save() if hasattr(system, "settings_to_save") else system.settings)
+    task = settings.pop("task", None)
+    upstream = {name: describe(settings.pop(name)) for name in system.frozen()}
+    shapes = {m: list(shape) for m, shape in settings.pop("shapes", {}).items()}
+    return {
+        "system": type(system).__name__,
+        "shapes": shapes,
+        "task": task.describe() if isinstance(task, Task) else None,
+        "options": settings,
+        "upstream": upstream,
+    }
+
+
+def load(
+    path: str | Path,
+    systems: Mapping[str, type[System]] | None = None,
+    tasks: Mapping[str, type[Task]] = TASKS,
+) -> System:
+    """A saved system in evaluation mode. Nothing in the file is executed.
+
+    `systems` and `tasks` map names to classes and default to those of the library; give your own classes by name.
+    Raises ValueError for a file that is no saved system, of a class that is not known, or whose settings or tensors are
+    not those of the class.
+    """
+    if systems is None:
+        from robustmer.systems import SYSTEMS as systems
+    path = Path(path)
+    about, shapes = header(path)
+    try:
+        with torch.device("meta"):  # settings can ask for any size: compare sizes before memory is taken
+            sketch = construct(about, systems, tasks, path)
+        wanted = {f"weights.{name}": tuple(tensor.shape) for name, tensor in sketch.state_dict().items()}
+        compare(wanted, {name: shape for name, shape in shapes.items() if name.startswith("weights.")}, about, path)
+        system = construct(about, systems, tasks, path)
+    except ValueError:
+        raise
+    except Exception as error:  # a class may refuse foreign settings in any way
+        raise ValueError(
+            f"{path}: {about['system']} cannot be made with the saved settings ({type(error).__name__}: {error}); the "
+            "class has changed since: load the file with the version that saved it, or train again"
+        ) from error
+    tensors = safetensors.load_file(path)
+    restore(system, tensors)
+    return system.eval()
+
+
+def restore(system: System, tensors: Mapping[str, Tensor]) -> None:
+    """Weights and standardisation of a checkpoint into a system of the same shape."""
+    weights = {name.removeprefix("weights."): t for name, t in tensors.items() if name.startswith("weights.")}
+    system.load_state_dict(weights)
+    scaling: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("scaling."):
+            _, modality, statistic = name.split(".")
+            scaling.setdefault(modality, {})[statistic] = tensor
+    restored: Scaling = {m: (pair["mean"], pair["std"]) for m, pair in scaling.items()}
+    system.scaling = restored or None
+
+
+def construct(
+    about: Mapping, systems: Mapping[str, type[System]], tasks: Mapping[str, type[Task]], path: Path
+) -> System:
+    name = about["system"]
+    if name not in systems:
+        raise ValueError(
+            f"{path} holds a {name}; the known systems are {', '.join(systems)}. Pass systems={{{name!r}: ...}}"
+        )
+    upstream = {key: construct(part, systems, tasks, path) for key, part in about["upstream"].items()}
+    arguments = dict(about["options"]) | upstream
+    if about["shapes"]:
+        arguments["shapes"] = {m: tuple(shape) for m, shape in about["shapes"].items()}
+    if about["task"] is not None:
+        arguments["task"] = task_from(about["task"], tasks)
+    return systems[name](**arguments)
+
+
+def header(path: Path) -> tuple[dict, dict[str, tuple[int, ...]]]:
+    """The description and the shapes of all tensors, without reading the tensors. Raises ValueError for a file that is
+    no saved system, FileNotFoundError where there is none."""
+    if not path.is_file():
+        what = "is no regular file" if path.exists() else "does not exist"
+        raise FileNotFoundError(f"{path} {what}; give a file that robustmer saved")
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads((file.metadata() or {})[KEEPS])
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        missing = {"system", "shapes", "task", "options", "upstream"} - set(about)
+        if missing:
+            raise ValueError(f"its description lacks {', '.join(sorted(missing))}")
+    except (SafetensorError, LookupError, ValueError, TypeError, OSError, RecursionError, MemoryError) as error:
+        raise ValueError(
+            f"{path} is no saved system, or it is damaged ({type(error).__name__}: {str(error)[:200]}); copy it again, "
+            "or train again"
+        ) from error
+    return about, shapes
+
+
+def compare(wanted: Mapping[str, tuple], stored: Mapping[str, tuple], about: Mapping, path: Path) -> None:
+    for name in sorted({*wanted, *stored}):
+        if wanted.get(name) != stored.get(name):
+            sizes = [f"{shapes[name]}" if name in shapes else "absent" for shapes in (stored, wanted)]
+            raise ValueError(
+                f"{path} does not fit {about['system']}: the tensor {name.removeprefix('weights.')!r} is {sizes[0]} in "
+                f"the file and {sizes[1]} in the class; the class or its options have changed since: load the file with "
+                "the version that saved it, or train again"
+            )
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all: aside first, then renamed into place. A kill may leave a hidden `.part`, which
+    nothing reads. Raises OSError (a full disk); an earlier file is then unchanged."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with open(part, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException as error:
+        part.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OSError(
+                error.errno, f"{error.strerror}; nothing was written, an earlier file is unchanged", str(path)
+            ) from error
+        raise
