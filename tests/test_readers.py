@@ -489,7 +489,7 @@ HOSTILE = {
     "memory": (b"\x80\x04cbuiltins\nbytearray\nJ\xff\xff\xff\x7f\x85R.", "needs more than 1024 MiB of memory"),
     "a list": (b"\x80\x02].", "holds a list; it must be a dictionary"),
     "no state": (AUDIO + b"ss.", "an array without content"),
-    "addresses for objects": (AUDIO + b"(K\x01K\x01\x85" + OBJECTS + b"\x89U\x08AAAAAAAAtbss.", "is no pickle of plain"),
+    "addresses for objects": (AUDIO + b"(K\x01K\x01\x85" + OBJECTS + b"\x89U\x08AAAAAAAAtbss.", "is no pickle"),
 }  # fmt: skip
 
 

@@ -107,7 +107,7 @@ def parameters_of(objective: Objective) -> tuple[Objective, list[nn.Parameter]]:
 
 
 def a_sample_does_not_see_its_neighbours(system, setting):
-    made, batch = make(system, setting).eval(), small_batch(setting)
+    made, batch = off_zero(make(system, setting)).eval(), small_batch(setting)
     together = visible(made(batch), batch)
     for i in (0, 5, 11):
         alone = visible(made(batch[[i]]), batch[[i]])
@@ -115,7 +115,7 @@ def a_sample_does_not_see_its_neighbours(system, setting):
 
 
 def padding_does_not_change_an_output(system, setting):
-    made, batch = make(system, setting).eval(), small_batch(setting)
+    made, batch = off_zero(make(system, setting)).eval(), small_batch(setting)
     longer = lambda t: torch.cat([t, t.new_zeros(len(t), 4, *t.shape[2:])], dim=1)  # noqa: E731
     groups = {key: {m: longer(t) for m, t in getattr(batch, key).items()} for key in ("x", "mask")}
     padded = batch.replace(**groups)
@@ -123,12 +123,12 @@ def padding_does_not_change_an_output(system, setting):
 
 
 def evaluation_is_deterministic(system, setting):
-    made, batch = make(system, setting).eval(), small_batch(setting)
+    made, batch = off_zero(make(system, setting)).eval(), small_batch(setting)
     assert_same(visible(made(batch), batch), visible(made(batch), batch))
 
 
 def a_prediction_does_not_see_the_label(system, setting):
-    made, batch = make(system, setting).eval(), small_batch(setting)
+    made, batch = off_zero(make(system, setting)).eval(), small_batch(setting)
     other = batch.replace(labels={}, speaker=batch.speaker[::-1].copy())
     assert_same(visible(made(batch), batch), visible(made(other), batch), why="with other labels and speakers")
 

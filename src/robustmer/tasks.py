@@ -212,8 +212,9 @@ class Reconstruct(Task):
         }
 
     def scores(self, answers: Answers) -> dict[str, float]:
-        """`MSE audio`, ... and, over the modalities, `MSE`."""
-        scores = {name: float(values.double().nanmean()) for name, values in answers.items()}
+        """`MSE audio`, ... and, over the modalities, `MSE`. A modality that no sample has is left out."""
+        known = {name: values.double() for name, values in answers.items() if not values.isnan().all()}
+        scores = {name: float(values.nanmean()) for name, values in known.items()}
         for metric in self.names:
             values = [value for name, value in scores.items() if name.split(" ")[0] == metric]
             scores[metric] = sum(values) / len(values)

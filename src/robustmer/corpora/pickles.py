@@ -64,6 +64,10 @@ def read(path: Path, keys: Sequence[str] = ()) -> tuple[dict[str, dict[str, np.n
     return header["groups"], header["shared"]
 
 
+class Refused(Exception):
+    """The file wants something that is not read."""
+
+
 class Kind:
     """Stands in for a dtype: the code at once, the order of bytes later."""
 
@@ -72,14 +76,12 @@ class Kind:
 
     def __setstate__(self, state):
         if any(state[2:5]):
-            raise pickle.UnpicklingError("holds arrays of records, which are not read; store plain arrays")
+            raise Refused("holds arrays of records, which are not read; store plain arrays")
         self.order = {"<": "<", ">": ">", "|": "=", "=": "="}[state[1]]
 
     def array(self, data) -> np.ndarray:
         if not PLAIN.fullmatch(self.code):
-            raise pickle.UnpicklingError(
-                f"holds an array of type {self.code!r}, which is not read; store numbers or text"
-            )
+            raise Refused(f"holds an array of type {self.code!r}, which is not read; store numbers or text")
         dtype = np.dtype(self.code).newbyteorder(self.order)
         if dtype.kind == "O":
             return objects(data)
@@ -125,7 +127,7 @@ class Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str):
         if (module, name) not in KNOWN:
             why = "only numpy arrays and built-in containers are read, because anything else can run code"
-            raise pickle.UnpicklingError(f"asks for {module}.{name}, which is refused: {why}; store plain arrays")
+            raise Refused(f"asks for {module}.{name}, which is refused: {why}; store plain arrays")
         return KNOWN[module, name]
 
 
@@ -167,7 +169,7 @@ def tree(path: str, keys: Sequence[str]) -> tuple[dict, list[np.ndarray]]:
     with open(path, "rb") as file:
         content = Reader(file, encoding="latin1").load()
     if not isinstance(content, dict):
-        raise pickle.UnpicklingError(f"holds a {type(content).__name__}; it must be a dictionary of parts")
+        raise Refused(f"holds a {type(content).__name__}; it must be a dictionary of parts")
     groups, places, arrays, owner, shared = {}, [], [], {}, []
     for part, group in content.items():
         part, entries = str(part), group if isinstance(group, dict) else {}
@@ -207,6 +209,8 @@ def main(path: str, memory: str, seconds: str, *keys: str) -> None:
     header, arrays = {}, []
     try:
         header, arrays = tree(path, keys)
+    except Refused as error:
+        header["error"] = str(error)
     except MemoryError:
         header["error"] = f"needs more than {int(memory) // 2**20} MiB of memory; get it again"
     except Exception as error:  # damage shows itself in many ways

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from tqdm.auto import tqdm
 
-from robustmer.corpora.about import printable
+from robustmer.corpora.common import printable
 from robustmer.experiments import check_device
 from robustmer.experiments.engines import Engine, engine_named
 from robustmer.experiments.ledger import Ledger
