@@ -1,13 +1,13 @@
 """What a training costs on this machine: steps, epochs, memory, many trainings at once, and the floor under them.
 
-`make bench` writes a table and a JSON file. Nothing here is a test: seconds belong to a machine.
+`make bench` prints a table and writes a JSON file. Nothing is a test: seconds belong to a machine.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -18,124 +18,118 @@ from pathlib import Path
 import joblib
 import pandas as pd
 import torch
+from cost import PARTS, cost_of, limited, random_batch
 
-from robustmer.conditions import CLEAN, corrupt, incomplete, missing, missing_modes
-from robustmer.corpora import synthetic
-from robustmer.cost import PARTS, limited, random_batch, step_cost
-from robustmer.grid import check_device, commit, device_name
-from robustmer.nn.completion import Completion
-from robustmer.noise import Gaussian, NoiseScheduler, stream
+from robustmer.batching import POOL
+from robustmer.budget import Budget
+from robustmer.conditions import CLEAN, corrupt, drop, incomplete, missing
+from robustmer.corpora.synthetic import CLASSES, DIMS, LONGEST
+from robustmer.experiments import check_device, path_of, runs
+from robustmer.experiments.provenance import commit, processor
+from robustmer.laws import Setting, make
+from robustmer.noise import NoiseScheduler, stream
 from robustmer.systems import SYSTEMS
-from robustmer.train import POOL, Budget, fit, seeded
+from robustmer.tasks import Classify
+from robustmer.training import fit
 
-ROWS, TRAIN_ROWS = 128, 4446  # NMER 3.3 and Table 1: a batch, and the training rows of an IEMOCAP fold
+SAMPLES, TRAIN_SAMPLES = 128, 4446  # NMER 3.3 and Table 1: a batch, and the train split of an IEMOCAP fold
 STEPS = 7
+IEMOCAP = Setting({m: (dim,) for m, dim in DIMS.items()}, 1, Classify("emotion", CLASSES))
 SYSTEMS_OF_NMER = ("LogReg", "MEN", "MCTN", "MMIN", "IFMMIN", "NMER", "NMERWithoutVAE")
 
 # CMU-MOSI as MulT's and CDTP's public code reads it, in the batch of CDTP 4.3 and the sizes of that code.
-PROMPT_ROWS, PROMPT_DIMS = 32, {"audio": 5, "visual": 20, "text": 768}
-PROMPT_LONGEST = dict.fromkeys(PROMPT_DIMS, 50)
-PROMPT_SIZES = {"width": 30, "heads": 5, "layers": 5}
+MOSI = Setting({"audio": (5,), "visual": (20,), "text": (768,)}, 50, Classify("sentiment", ("negative", "positive")))
+MOSI_SAMPLES, MOSI_SIZES = 32, {"width": 30, "heads": 5, "layers": 5}
 SYSTEMS_OF_CDTP = {"MulT": {}, "MPMM": {}, "MPLMM": {"frames": 50}, "CDTP": {"frames": 50}}
 AT_ONCE = {"cpu": (1, 2), "cuda": (1, 4, 16, 64)}
-
-
-def bench(systems: Sequence[str], device: str = "cpu", threads: int = 2, at_once: str = "NMER") -> dict[str, object]:
-    """Everything measured, as JSON types. Each system is measured in a process of its own, for its peak memory.
-
-    Shapes of part I are IEMOCAP's: 128 rows of 155 x 130 audio, 50 x 342 visual, 22 x 1024 text, four classes; steps
-    at full length, epochs with lengths drawn like real ones, in batches of similar length and not. Those of part II are
-    what CDTP's public code reads: 32 rows of 50 frames, 5, 20 and 768 wide, two rows in ten incomplete, or none.
-    """
-    check_device(device)
-    unknown = [name for name in systems if name not in SYSTEMS]
-    if unknown:
-        raise LookupError(f"no system {unknown[0]!r}; there are {', '.join(SYSTEMS)}")
-    known = {"commit": commit(), "device": device_name(device), "processor": processor(), "cores": os.cpu_count(),
-             "threads": threads, "torch": torch.__version__, "rows": ROWS, "longest": synthetic.LONGEST,
-             "dims": synthetic.DIMS}
-    measured, prompted = [], []
-    for name in systems:
-        print(f"measuring {name}", file=sys.stderr)
-        (prompted if name in SYSTEMS_OF_CDTP else measured).append(in_its_own_process(name, device, threads))
-    return known | {"rates": rates(device, threads), "systems": measured, "cdtp": prompted,
-                    "at_once": [throughput(at_once, n, device) for n in AT_ONCE[device.split(":")[0]]]}
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def in_its_own_process(name: str, device: str, threads: int) -> dict[str, object]:
-    command = [sys.executable, "-m", "robustmer.bench", name, device, str(threads)]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-
-
-def measure(name: str, device: str, threads: int) -> dict[str, object]:
-    """One system: a step of each stage at full length, an epoch with real lengths, peak memory."""
-    conditions = incomplete(tuple(synthetic.DIMS), NoiseScheduler(Gaussian(), snr_db=-10))
-    batch = random_batch(ROWS).to(device)
-    cost = step_cost(new(name, device), batch, conditions, STEPS, threads)
-    peak = peak_bytes(device)
-    longest = max(cost.stages, key=lambda stage: stage.share)
-    epochs = {how: epoch_seconds(name, device, threads, conditions, bucket)
-              for how, bucket in (("similar lengths", True), ("any lengths", False))}
-    return {
-        "system": name, "parameters": cost.parameters, "step_seconds": longest.seconds, "step_flops": longest.flops,
-        "step_bytes": 2 * longest.kept_bytes + UPDATE_BYTES * cost.read,
-        "parts": {part: longest.parts[part] for part in PARTS}, "rows_per_second": ROWS / longest.seconds,
-        "stages": {s.name: {"share": s.share, "seconds": s.seconds, "flops": s.flops} for s in cost.stages},
-        "epoch_seconds": epochs, "padded_epoch_seconds": longest.seconds * TRAIN_ROWS / ROWS, "peak_bytes": peak,
-    }  # fmt: skip
-
+TOGETHER = 24
+"""Steps of each of the trainings that run at once."""
 
 UPDATE_BYTES = 4 * (2 + 2 + 7)
 """A parameter is read forward and backward, its gradient written and read, and AdamW reads four numbers (parameter,
 gradient, two moments) and writes three; what the backward pass needs is written once and read once."""
 
 
-def new(name: str, device: str):
-    with seeded("bench"):
-        return SYSTEMS[name](synthetic.DIMS, synthetic.CLASSES).to(device)
+def bench(systems: Sequence[str], device: str = "cpu", threads: int = 2, at_once: str = "NMER") -> dict[str, object]:
+    """Everything measured, as JSON types. Each system is measured in a process of its own, for its peak memory.
+
+    Shapes of part I are IEMOCAP's: 128 samples of 155 x 130 audio, 50 x 342 visual, 22 x 1024 text, four classes; steps
+    at full length, epochs with lengths drawn like real ones, in batches of similar length and not. Those of part II are
+    what CDTP's public code reads: 32 samples of 50 frames, 5, 20 and 768 wide, two in ten incomplete, or none.
+    """
+    known = {"commit": commit(), "device": device_name(device), "processor": processor(), "cores": os.cpu_count(),
+             "threads": threads, "torch": torch.__version__, "rows": SAMPLES, "longest": LONGEST, "dims": DIMS}  # fmt: skip
+    measured, prompted = [], []
+    for name in systems:
+        print(f"measuring {name}", file=sys.stderr)
+        (prompted if name in SYSTEMS_OF_CDTP else measured).append(in_its_own_process(name, device, threads))
+    return known | {"rates": rates(device, threads), "systems": measured, "cdtp": prompted,
+                    "at_once": [throughput(at_once, n, device) for n in AT_ONCE[device.partition(":")[0]]]}  # fmt: skip
 
 
-def epoch_seconds(name: str, device: str, threads: int, conditions, bucket: bool) -> float:
-    """Of TRAIN_ROWS rows with real lengths, all that `fit` does in the last stage: measured on the second epoch of a
-    part of it, as many rows as are sorted together."""
-    rows = POOL * ROWS
-    part = random_batch(rows, ragged=True).to(device)
-    few = part[:4]
-    budget = Budget(epochs=0, min_steps=2 * POOL, max_steps=2 * POOL, batch_size=ROWS, checks=2)
+def device_name(device: str) -> str:
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
+
+
+def in_its_own_process(name: str, device: str, threads: int) -> dict[str, object]:
+    command = [sys.executable, __file__, "--only", name, "--device", device, "--threads", str(threads)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def noisy():
+    return incomplete(tuple(DIMS), NoiseScheduler(snr_db=-10))
+
+
+def measure(name: str, device: str, threads: int) -> dict[str, object]:
+    """One system of part I: a step at full length, an epoch with real lengths, peak memory. Steps of its upstream
+    systems, which are shorter, stand beside."""
+    batch = random_batch(SAMPLES, IEMOCAP, LONGEST).to(device)
+    cost = cost_of(SYSTEMS[name], IEMOCAP, batch, noisy(), STEPS, threads)
+    peak = peak_bytes(device)
+    epochs = {how: epoch_seconds(name, device, threads, bucket)
+              for how, bucket in (("similar lengths", True), ("any lengths", False))}  # fmt: skip
+    return {
+        "system": name, "parameters": cost.parameters, "step_seconds": cost.seconds, "step_flops": cost.flops,
+        "step_bytes": 2 * cost.kept_bytes + UPDATE_BYTES * cost.read,
+        "parts": {part: cost.parts[part] for part in PARTS}, "samples_per_second": SAMPLES / cost.seconds,
+        "upstream": {key: {"system": part.system, "share": share, "seconds": part.seconds, "flops": part.flops}
+                     for key, (share, part) in cost.upstream.items()},
+        "step_seconds_with_upstream": cost.seconds_with_upstream,
+        "epoch_seconds": epochs, "padded_epoch_seconds": cost.seconds * TRAIN_SAMPLES / SAMPLES, "peak_bytes": peak,
+    }  # fmt: skip
+
+
+def epoch_seconds(name: str, device: str, threads: int, bucket: bool) -> float:
+    """Of TRAIN_SAMPLES samples with real lengths, all that `fit` does: measured on the second epoch of as many samples
+    as are sorted together."""
+    samples = POOL * SAMPLES
+    train = random_batch(samples, IEMOCAP, LONGEST, ragged=True).to(device)
+    budget = Budget(epochs=0, min_steps=2 * POOL, max_steps=2 * POOL, batch_size=SAMPLES, checks=2)
     with limited(threads):
-        records = list(fit(new(name, device), part, few, conditions, budget, seed="bench", bucket=bucket))
-    last = [r["seconds"] for r in records if r["stage"] == records[-1]["stage"]]
-    return (last[1] - last[0]) * TRAIN_ROWS / rows
+        system = make(SYSTEMS[name], IEMOCAP).to(device)
+        first, second = fit(system, train, train[:4], noisy(), budget, seed="bench", bucket=bucket).records
+    return (second["seconds"] - first["seconds"]) * TRAIN_SAMPLES / samples
 
 
 def measure_prompted(name: str, device: str, threads: int) -> dict[str, object]:
-    """One system of part II: a step with 20% of the rows incomplete and with none, and what completes a whole batch."""
-    options = PROMPT_SIZES | SYSTEMS_OF_CDTP[name]
-    batch = random_batch(PROMPT_ROWS, PROMPT_DIMS, PROMPT_LONGEST, classes=2).to(device)
+    """One system of part II: a step with 20% of the samples incomplete and with none, and the imputation of a batch."""
+    options = MOSI_SIZES | SYSTEMS_OF_CDTP[name]
+    batch = random_batch(MOSI_SAMPLES, MOSI, dict.fromkeys(MOSI.shapes, MOSI.longest)).to(device)
     steps = {}
-    for how, conditions in (("none", CLEAN), ("20%", missing_modes(batch.modalities, 0.2))):
-        with seeded("bench"):
-            made = SYSTEMS[name](PROMPT_DIMS, ("negative", "positive"), **options).to(device)
-        cost = step_cost(made, batch, conditions, STEPS, threads)
-        steps[how] = {s.name: {"seconds": s.seconds, "flops": s.flops} for s in cost.stages}
-    found = {"system": name, "parameters": cost.parameters, "steps": steps}
-    if isinstance(getattr(made, "completion", None), Completion):
-        cases = missing(batch.modalities)
-        seen = corrupt(batch, cases, stream("bench"))  # every row lacks something
-        found["complete"] = {}
+    for how, mixture in (("none", CLEAN), ("20%", drop(batch.modalities, 0.2))):
+        cost = cost_of(SYSTEMS[name], MOSI, batch, mixture, STEPS, threads, **options)
+        steps[how] = {SYSTEMS[name].phase: {"seconds": cost.seconds, "flops": cost.flops}}
+        steps[how] |= {key: {"seconds": part.seconds, "flops": part.flops} for key, (_, part) in cost.upstream.items()}
+    measured = {"system": name, "parameters": cost.parameters, "steps": steps}
+    if hasattr(SYSTEMS[name], "imputed"):
+        observed = corrupt(batch, missing(batch.modalities), stream("bench"))  # every sample lacks something
+        measured["complete"] = {}
         with limited(threads):
             for count in (5, 20, 50):
-                made.completion.steps = count
-                found["complete"][count] = best(lambda: made.eval().completion.complete(seen), device, 3)
-    return found | {"peak_bytes": peak_bytes(device)}
+                system = make(SYSTEMS[name], MOSI, **options, steps=count).to(device).eval()
+                with torch.no_grad():
+                    measured["complete"][count] = best(lambda s=system: s.imputed(observed), device, 3)
+    return measured | {"peak_bytes": peak_bytes(device)}
 
 
 def peak_bytes(device: str) -> int:
@@ -151,7 +145,7 @@ def rates(device: str, threads: int) -> dict[str, float]:
     target = torch.empty_like(big)
     with limited(threads):
         return {"flops_per_second": 2 * size**3 / best(lambda: a @ a, device),
-                "bytes_per_second": 2 * 4 * length / best(lambda: target.copy_(big), device)}
+                "bytes_per_second": 2 * 4 * length / best(lambda: target.copy_(big), device)}  # fmt: skip
 
 
 def best(work, device: str, times: int = 5) -> float:
@@ -172,21 +166,18 @@ def throughput(name: str, trainings: int, device: str) -> dict[str, object]:
     with joblib.Parallel(n_jobs=trainings, batch_size=1) as pool:
         for steps in (1, TOGETHER):
             start = time.perf_counter()
-            done = sum(pool(joblib.delayed(train)(name, device, steps) for _ in range(trainings)))
+            made = sum(pool(joblib.delayed(train)(name, device, steps) for _ in range(trainings)))
             seconds = time.perf_counter() - start
-    return {"system": name, "trainings": trainings, "steps_per_second": done / seconds}
-
-
-TOGETHER = 24
+    return {"system": name, "trainings": trainings, "steps_per_second": made / seconds}
 
 
 def train(name: str, device: str, steps: int) -> int:
-    """Steps that were made, of all stages, on batches with real lengths."""
+    """Steps that were made, on batches with real lengths."""
     torch.set_num_threads(1)
-    part = random_batch(4 * ROWS, ragged=True).to(device)
-    conditions = incomplete(part.modalities, NoiseScheduler(Gaussian(), snr_db=-10))
-    budget = Budget(epochs=0, min_steps=steps, max_steps=steps, batch_size=ROWS, checks=1)
-    return sum(record["step"] for record in fit(new(name, device), part, part[:4], conditions, budget, seed="bench"))
+    samples = random_batch(4 * SAMPLES, IEMOCAP, LONGEST, ragged=True).to(device)
+    budget = Budget(epochs=0, min_steps=steps, max_steps=steps, batch_size=SAMPLES, checks=1)
+    system = make(SYSTEMS[name], IEMOCAP).to(device)
+    return fit(system, samples, samples[:4], noisy(), budget, seed="bench").records[-1]["step"]
 
 
 def table(measured: dict) -> pd.DataFrame:
@@ -195,11 +186,12 @@ def table(measured: dict) -> pd.DataFrame:
     rows = []
     for system in measured["systems"]:
         floor = {"by products": system["step_flops"] / rate["flops_per_second"],
-                 "by bytes": system["step_bytes"] / rate["bytes_per_second"]}
+                 "by bytes": system["step_bytes"] / rate["bytes_per_second"]}  # fmt: skip
         shares = {part: f"{seconds / system['step_seconds']:.0%}" for part, seconds in system["parts"].items()}
         rows.append({
             "system": system["system"], "step, s": round(system["step_seconds"], 3),
-            "floor, s": round(max(floor.values()), 3), "rows/s": round(system["rows_per_second"]), **shares,
+            "floor, s": round(max(floor.values()), 3), "samples/s": round(system["samples_per_second"]), **shares,
+            "with upstream, s": round(system["step_seconds_with_upstream"], 3),
             "epoch, s": round(system["epoch_seconds"]["similar lengths"], 1),
             "any lengths": round(system["epoch_seconds"]["any lengths"], 1),
             "full length": round(system["padded_epoch_seconds"], 1), "peak, MB": round(system["peak_bytes"] / 2**20),
@@ -208,21 +200,43 @@ def table(measured: dict) -> pd.DataFrame:
 
 
 def prompted_line(line: dict) -> str:
-    last = {how: list(stages.values())[-1]["seconds"] for how, stages in line["steps"].items()}
-    text = (f"{line['system']}, 32 rows of 50 frames: {last['none']:.3f} s a step with nothing missing, "
-            f"{last['20%']:.3f} s with 20% of the rows incomplete, peak {line['peak_bytes'] / 2**20:.0f} MB")
-    return text + "".join(f"; all 32 completed in {count} steps: {seconds:.2f} s"
-                          for count, seconds in line.get("complete", {}).items())
+    phase = SYSTEMS[line["system"]].phase
+    seconds = {how: steps[phase]["seconds"] for how, steps in line["steps"].items()}
+    text = (f"{line['system']}, {MOSI_SAMPLES} samples of 50 frames: {seconds['none']:.3f} s a step with nothing missing, "
+            f"{seconds['20%']:.3f} s with 20% of the samples incomplete, peak {line['peak_bytes'] / 2**20:.0f} MB")  # fmt: skip
+    return text + "".join(f"; all imputed in {count} steps: {seconds:.2f} s"
+                          for count, seconds in line.get("complete", {}).items())  # fmt: skip
 
 
-def main(systems: Sequence[str], device: str, threads: int, out: Path) -> None:
-    measured = bench(systems, device, threads)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(measured, indent=1) + "\n")
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("systems", nargs="*", help="such as NMER (default: those of both papers)")
+    parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda, cuda:1, ... (default: cpu)")
+    parser.add_argument("--threads", type=int, default=2, metavar="N", help="of the CPU (default: 2)")
+    parser.add_argument("-o", "--output", metavar="OUT.json", help="where to write (default: bench.json below runs/)")
+    parser.add_argument("--only", metavar="NAME", help="measure one system in this process and print its JSON")
+    chosen = parser.parse_args()
+    unknown = [name for name in [*chosen.systems, *filter(None, [chosen.only])] if name not in SYSTEMS]
+    if unknown or chosen.threads < 1:
+        parser.error(f"no system {unknown[0]!r}; there are {', '.join(SYSTEMS)}" if unknown else "give --threads 1 or more")
+    if chosen.only:
+        how = measure_prompted if chosen.only in SYSTEMS_OF_CDTP else measure
+        print(json.dumps(how(chosen.only, chosen.device, chosen.threads)))
+        return
+    out = path_of(chosen.output) if chosen.output else runs() / "bench.json"
+    try:
+        check_device(chosen.device)
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        with open(out, "a"):  # an hour of measurements must not be lost to a path that cannot be written
+            pass
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    measured = bench(chosen.systems or [*SYSTEMS_OF_NMER, *SYSTEMS_OF_CDTP], chosen.device, chosen.threads)
+    Path(out).write_text(json.dumps(measured, indent=1) + "\n")
     rate = measured["rates"]
-    print(f"{measured['device']} ({measured['processor']}), {threads} threads, torch {measured['torch']}, commit "
+    print(f"{measured['device']} ({measured['processor']}), {chosen.threads} threads, torch {measured['torch']}, commit "
           f"{measured['commit']}: {rate['flops_per_second'] / 1e9:.0f} GFLOP/s in products, "
-          f"{rate['bytes_per_second'] / 1e9:.1f} GB/s in copies")
+          f"{rate['bytes_per_second'] / 1e9:.1f} GB/s in copies")  # fmt: skip
     print(table(measured).to_string(index=False))
     for line in measured["cdtp"]:
         print(prompted_line(line))
@@ -233,5 +247,4 @@ def main(systems: Sequence[str], device: str, threads: int, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    way = measure_prompted if sys.argv[1] in SYSTEMS_OF_CDTP else measure
-    print(json.dumps(way(sys.argv[1], sys.argv[2], int(sys.argv[3]))))
+    main()

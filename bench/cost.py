@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -16,125 +17,125 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from robustmer.batch import Batch, collate
-from robustmer.conditions import Condition, corrupt
-from robustmer.corpora import synthetic
+from robustmer.batching import with_targets
+from robustmer.conditions import Condition, Mixture, corrupt
+from robustmer.corpora.synthetic import draw_lengths
+from robustmer.laws import Setting, make
 from robustmer.noise import stream
 from robustmer.systems import System, count_parameters
-from robustmer.systems.system import Objective, Stage, with_targets
-
+from robustmer.systems.system import Objective, option_defaults
+from robustmer.training import upstream_options
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class StageCost:
-    """One step of one stage: take the rows, corrupt them, compute the loss, its gradient and the update.
-
-    `flops` are those of products (a multiplication and an addition are two), `parts` the median seconds of each of
-    PARTS, `kept_bytes` what the backward pass needs: activations and the features, without the parameters.
-    """
-
-    name: str
-    share: float
-    flops: int
-    parts: Mapping[str, float]
-    kept_bytes: int
-
-    @property
-    def seconds(self) -> float:
-        return sum(self.parts.values())
-
-
 PARTS = ("data", "noise", "forward", "backward", "update")
 
 
 @dataclass(frozen=True)
 class Cost:
-    """`parameters` are all of them, a teacher's included; `read` are those that a prediction reads."""
+    """One training step: take the samples, corrupt them, and let every objective compute its loss, gradient and update.
+
+    `flops` are those of products (a multiplication and an addition are two), `parts` the median seconds of each of
+    PARTS, `kept_bytes` what the backward pass needs: activations and the features, without the parameters. `parameters`
+    are all of them, those of upstream systems included; `read` are those that a prediction reads. `upstream` holds the
+    cost of a step of each upstream system, and its share of the budget.
+    """
 
     system: str
-    rows: int
+    samples: int
     parameters: int
     read: int
-    stages: tuple[StageCost, ...]
+    flops: int
+    parts: Mapping[str, float]
+    kept_bytes: int
     predict_flops: int
     predict_seconds: float
-
-    @property
-    def flops_per_row(self) -> float:
-        """Of one step of a budget, a row: the stages weighted by their share of it."""
-        return sum(s.share * s.flops for s in self.stages) / self.rows
+    upstream: Mapping[str, tuple[float, Cost]] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
-        """Of one step of a budget, the stages weighted by their share: half a teacher's step and one of the rest."""
-        return sum(s.share * s.seconds for s in self.stages)
+        return sum(self.parts.values())
 
     @property
-    def kept_bytes(self) -> int:
-        """Of the stage that needs most."""
-        return max(s.kept_bytes for s in self.stages)
+    def seconds_with_upstream(self) -> float:
+        """Of one step of a budget: the system's own, and those of its upstream systems by their share."""
+        return self.seconds + sum(share * cost.seconds_with_upstream for share, cost in self.upstream.values())
 
-    def epoch_seconds(self, rows: int) -> float:
-        """Of so many rows in batches like the measured one."""
-        return self.seconds / self.rows * rows
+
+def cost_of(
+    system: type[System], setting: Setting, batch: Batch, mixture: Condition | Mixture, steps: int = 5, threads: int = 1,
+    **options: object,
+) -> Cost:
+    """The cost of a system and of those that it starts from, with first weights, on one batch."""
+    declared, upstream = option_defaults(system) | options, {}
+    for name, needed in system.starts_from(declared).items():
+        part = dataclasses.replace(setting, task=needed.task or setting.task)
+        chosen = upstream_options(needed, declared)
+        upstream[name] = needed.share, cost_of(needed.system, part, batch, needed.mixture, steps, threads, **chosen)
+    cost = step_cost(make(system, setting, **options).to(batch.device), batch, mixture, steps, threads)
+    return dataclasses.replace(cost, upstream=upstream)
 
 
 def step_cost(
-    system: System, batch: Batch, conditions: Condition | Sequence[Condition], steps: int = 5, threads: int = 1
-) -> Cost:
-    """Measure every stage of a fresh system on one batch; it learns while it is measured.
+    system: System, batch: Batch, mixture: Condition | Mixture, steps: int = 5, threads: int = 1
+) -> Cost:  # fmt: skip
+    """Measure a step of a fresh system on one batch; it learns while it is measured.
 
     One thread on the CPU is measured in CPU seconds, which other programs disturb least, several threads and other
     devices by the clock. Medians are over `steps` steps after one that warms up.
     """
-    stages, watch = [], Watch(batch.device.type, threads)
+    watch, noise = Watch(batch.device.type, threads), stream("cost", device=batch.device)
     with limited(threads):
-        for stage in system.stages():
-            system.train()
-            stages.append(stage_cost(system, stage, batch, conditions, steps, watch))
-        predict = lambda: watch.lap("all", lambda: system.predict(batch, len(batch)))  # noqa: E731
-        predict_seconds = median_parts(predict, steps, watch)
+        clean, objectives = with_targets(system, batch), system.objectives()
+        optimizers = {name: objective.optimizer(list(objective.params)) for name, objective in objectives.items()}
+        indices = np.arange(len(batch))
+        on_device = torch.as_tensor(indices).to(batch.device)
+
+        def step() -> None:
+            taken = watch.lap("data", lambda: clean.take(indices, on_device))
+            observed = watch.lap("noise", lambda: corrupt(taken, mixture, noise))
+            for name, objective in objectives.items():
+                optimizers[name].zero_grad(set_to_none=True)
+                loss = watch.lap("forward", lambda o=objective: total(o, taken, observed))
+                watch.lap("backward", loss.backward)
+                watch.lap("update", optimizers[name].step)
+
+        system.train()
+        parts = median_parts(step, steps, watch)
+        observed = corrupt(clean, mixture, noise)
+        kept = max(kept_bytes(system, objective, clean, observed) for objective in objectives.values())
         with every_product() as counter:
-            logits = system.eval()(batch)
-        logits.sum().backward()
-        read = sum(p.numel() for p in system.parameters() if p.grad is not None)
-        system.zero_grad(set_to_none=True)
-    return Cost(type(system).__name__, len(batch), count_parameters(system), read, tuple(stages),
-                counter.get_total_flops(), predict_seconds["all"])
+            for objective in objectives.values():
+                total(objective, clean, observed).backward()
+        predict = lambda: watch.lap("all", lambda: system.predict(batch, len(batch)))  # noqa: E731
+        predict_seconds = median_parts(predict, steps, watch)["all"]
+        read, predict_flops = read_by_a_prediction(system, batch)
+    return Cost(type(system).__name__, len(batch), count_parameters(system), read, counter.get_total_flops(),
+                {part: parts[part] for part in PARTS}, kept, predict_flops, predict_seconds)  # fmt: skip
 
 
-def stage_cost(
-    system: System, stage: Stage, batch: Batch, conditions: Condition | Sequence[Condition], steps: int, watch: Watch
-) -> StageCost:
-    noise = stream("cost", stage.name, device=batch.device)
-    whole = with_targets(system, stage, batch)
-    optimizers = {name: torch.optim.AdamW(objective.groups(), lr=objective.lr, fused=True)
-                  for name, objective in stage.objectives.items()}
-    rows = np.arange(len(batch))
-    there = torch.as_tensor(rows).to(batch.device)
-
-    def step():
-        clean = watch.lap("data", lambda: whole.take(rows, there))
-        seen = watch.lap("noise", lambda: corrupt(clean, conditions, noise))
-        for name, objective in stage.objectives.items():
-            optimizers[name].zero_grad(set_to_none=True)
-            loss = watch.lap("forward", lambda o=objective: total(o, clean, seen))
-            watch.lap("backward", loss.backward)
-            watch.lap("update", optimizers[name].step)
-
-    parts = median_parts(step, steps, watch)
-    seen = corrupt(whole, conditions, noise)
-    kept = max(kept_bytes(system, objective, whole, seen) for objective in stage.objectives.values())
-    with every_product() as counter:
-        for objective in stage.objectives.values():
-            total(objective, whole, seen).backward()
+def read_by_a_prediction(system: System, batch: Batch) -> tuple[int, int]:
+    """How many parameters a prediction depends on, and the operations of its products. Of a system that predicts without
+    a gradient, all parameters."""
+    frozen = [p for p in system.parameters() if not p.requires_grad]
+    for p in frozen:
+        p.requires_grad_(True)
     system.zero_grad(set_to_none=True)
-    return StageCost(stage.name, stage.share, counter.get_total_flops(), {p: parts[p] for p in PARTS}, kept)
+    with every_product() as counter:
+        output = system.eval()(batch)
+    flops = counter.get_total_flops()
+    tensors = [output] if isinstance(output, Tensor) else list(output.values())
+    summed = torch.stack([tensor.sum() for tensor in tensors]).sum()
+    if summed.requires_grad:
+        summed.backward()
+    read = sum(p.numel() for p in system.parameters() if p.grad is not None or not summed.requires_grad)
+    system.zero_grad(set_to_none=True)
+    for p in frozen:
+        p.requires_grad_(False)
+    return read, flops
 
 
-def total(objective: Objective, clean: Batch, seen: Batch) -> Tensor:
-    return torch.stack(list(objective.loss(clean, seen).values())).sum()
+def total(objective: Objective, clean: Batch, observed: Batch) -> Tensor:
+    return torch.stack(list(objective.loss(clean, observed).values())).sum()
 
 
 @contextmanager
@@ -179,15 +180,15 @@ class Watch:
 
 def median_parts(step: Callable[[], object], times: int, watch: Watch) -> dict[str, float]:
     """The median of each part over so many steps after one that warms up."""
-    seen = []
+    laps = []
     for _ in range(1 + times):
         watch.parts = {}
         step()
-        seen.append(watch.parts)
-    return {part: statistics.median(parts[part] for parts in seen[1:]) for part in seen[0]}
+        laps.append(watch.parts)
+    return {part: statistics.median(parts[part] for parts in laps[1:]) for part in laps[0]}
 
 
-def kept_bytes(system: System, objective: Objective, clean: Batch, seen: Batch) -> int:
+def kept_bytes(system: System, objective: Objective, clean: Batch, observed: Batch) -> int:
     """Bytes that autograd keeps from the forward to the backward pass, each piece of memory once."""
     own = {p.untyped_storage().data_ptr() for p in system.parameters()}
     kept: dict[int, int] = {}
@@ -199,22 +200,17 @@ def kept_bytes(system: System, objective: Objective, clean: Batch, seen: Batch) 
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        total(objective, clean, seen)
+        total(objective, clean, observed)
     return sum(kept.values())
 
 
-def random_batch(
-    rows: int,
-    dims: Mapping[str, int] = synthetic.DIMS,
-    longest: Mapping[str, int] = synthetic.LONGEST,
-    classes: int = len(synthetic.CLASSES),
-    ragged: bool = False,
-) -> Batch:
-    """Rows that mean nothing, by default of IEMOCAP's shapes and of full length: only shapes decide what a step costs.
-    `ragged` rows are as long as those of the synthetic corpus, which are drawn like real utterances."""
+def random_batch(samples: int, setting: Setting, longest: Mapping[str, int], ragged: bool = False) -> Batch:
+    """Samples that mean nothing: only shapes decide what a step costs. All have full length; `ragged` samples are as
+    long as those of the synthetic corpus, which are drawn like real utterances."""
     draw = np.random.default_rng(0)
-    lengths = synthetic.draw_lengths(rows, 1.0, seed=0) if ragged else {m: np.full(rows, longest[m]) for m in dims}
-    sequences = {m: [draw.standard_normal((min(n, longest[m]), dim), dtype=np.float32) for n in lengths[m]]
-                 for m, dim in dims.items()}
-    batch = collate(sequences, np.arange(rows) % classes, name="random")
-    return batch.replace(variance=dict.fromkeys(dims, 1.0))
+    lengths = draw_lengths(samples, 1.0, seed=0) if ragged else {m: np.full(samples, longest[m]) for m in longest}
+    sequences = {m: [draw.standard_normal((min(n, longest[m]), *shape), dtype=np.float32) for n in lengths[m]]
+                 for m, shape in setting.shapes.items()}  # fmt: skip
+    label = np.arange(samples) % len(setting.task.classes)
+    batch = collate(sequences, {setting.task.label: label}, name="random")
+    return batch.replace(variance=dict.fromkeys(setting.shapes, 1.0))

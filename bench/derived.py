@@ -169,7 +169,7 @@ def map_() -> None:
     write("map", points)
 
 
-LEARNT = {"LogReg": (LogReg, False), "MEN": (MEN, False), "MEN, noisy training": (MEN, True), "NMER": (NMER, True)}
+LEARNT = {"LogReg clean": (LogReg, False), "MEN clean": (MEN, False), "MEN noisy": (MEN, True), "NMER": (NMER, True)}
 """Four systems by their name in the registry, and whether they learn with noise, at a level that differs by sample."""
 
 

@@ -4,7 +4,8 @@
 
 tests/frozen.json holds what the first edition said of its results: means, intervals, differences, ranks and verdicts of
 every table. Here the published scores are summarised again. Holm's correction is over the families of the first
-edition; pages now count all comparisons of a paper as one family. With --quick the 30 trainings of the quick profile on
+edition; pages now count all comparisons of a paper as one family. Numbers that rest on a training that was measured
+again since (its record has the hash of the code) are left out. With --quick the 30 trainings of the quick profile on
 fold 0 of the synthetic corpus are computed, too (five minutes of one core). Exits with 1 where a number differs.
 """
 
@@ -49,18 +50,22 @@ def same(a: object, b: object) -> bool:
     return a == b
 
 
-def compare(name: str, part: Mapping, frame: pd.DataFrame) -> tuple[int, list[str]]:
-    """How many values were compared, and a line for each that differs or is not computed any more."""
-    keys, wrong, count = part["keys"], [], 0
+def compare(name: str, part: Mapping, frame: pd.DataFrame) -> tuple[int, int, list[str]]:
+    """How many values were compared, how many were left out because they are of new trainings (`again`), and a line for
+    each that differs or is not computed any more."""
+    keys, wrong, count, left = part["keys"], [], 0, 0
     ours = {tuple(plain(line[k]) for k in keys): line for line in frame.to_dict("records")}
     for line in frozen(part).to_dict("records"):
         at = tuple(plain(line[k]) for k in keys)
         for column in part["values"]:
+            if at in ours and (ours[at].get("again") or column == "p_holm" and ours[at].get("family again")):
+                left += 1
+                continue
             count += 1
             found = plain(ours[at][column]) if at in ours else "nothing"
             if not same(plain(line[column]), found):
                 wrong.append(f"{name}, {', '.join(map(str, at))}: {column} was {plain(line[column])} and is {found}")
-    return count, wrong
+    return count, left, wrong
 
 
 def quick() -> Sections:
@@ -76,8 +81,10 @@ def quick() -> Sections:
         mixtures = {
             recipe.key: "; ".join(f"{n} x {{{c}}}" for c, n in parts_of(recipe.mixture).items()) for recipe in names
         }
+        renamed = {recipe.key for recipe in names if "completion" in recipe.upstream}  # its random streams are others
         names = {recipe.key: system for recipe, system in names.items()}
-        lines.append(scores.assign(paper=paper, system=scores["key"].map(names), trained=scores["key"].map(mixtures)))
+        scores = scores.assign(system=scores["key"].map(names), again=scores["key"].isin(renamed))
+        lines.append(scores.assign(paper=paper, trained=scores["key"].map(mixtures)))
     yield "quick", pd.concat(lines)
 
 
@@ -87,12 +94,13 @@ def main(with_quick: bool = False) -> int:
     sections = dict(all_sections(measured, frozen(known["nmer beyond differences"])))
     sections |= quick() if with_quick else {}
     wrong = [f"{name} is not computed" for name in known if name not in sections and name != "quick"]
-    total = 0
+    total, left = 0, 0
     for name, frame in sections.items():
-        count, differs = compare(name, known[name], frame)
-        print(f"{name:30} {count:6} values, {len(differs)} differ", flush=True)
-        total, wrong = total + count, wrong + differs
-    print(*wrong[:40], f"{total} values of {len(sections)} sections, {len(wrong)} differ", sep="\n")
+        count, out, differs = compare(name, known[name], frame)
+        print(f"{name:30} {count:6} values, {len(differs)} differ, {out} left out", flush=True)
+        total, left, wrong = total + count, left + out, wrong + differs
+    summary = f"{total} values of {len(sections)} sections, {len(wrong)} differ, {left} left out (measured again)"
+    print(*wrong[:40], summary, sep="\n")
     return int(bool(wrong))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, product
 
 import numpy as np
@@ -26,7 +26,13 @@ FIRST = {"systems": ("2", [Row("MEN", "clean"), Row("MEN"), BAR, Row("MCTN"), Ro
 def summaries(tables: Sequence[Table], measured: Results) -> pd.DataFrame:
     """Tables of several corpora; a place that two tables have counts once."""
     frame = pd.concat([table.summarise(measured).assign(dataset=table.dataset) for table in tables], ignore_index=True)
-    return frame.drop_duplicates(["dataset", "row", "column"])
+    again = [is_new(keys, measured) for keys in frame["keys"]]
+    return frame.assign(again=again).drop_duplicates(["dataset", "row", "column"])
+
+
+def is_new(keys: Iterable[str], measured: Results) -> bool:
+    """Whether one of these trainings was measured since the first edition, which took no hash of its code."""
+    return any(measured.trainings[key]["code"] for key in keys if key in measured.trainings)
 
 
 def effects(contrasts: Sequence[tuple[Contrast, dict]], measured: Results) -> pd.DataFrame:
@@ -34,8 +40,10 @@ def effects(contrasts: Sequence[tuple[Contrast, dict]], measured: Results) -> pd
     frame = measure([contrast for contrast, _ in contrasts], measured).assign(diverged=0)
     about = pd.DataFrame([about for _, about in contrasts])
     frame = pd.concat([about, frame.rename(columns={"effect": "mean"})], axis=1)
+    frame["again"] = [any(is_new([cell.recipe.key for cell in place.cells], measured) for place in contrast.places)
+                      for contrast, _ in contrasts]  # fmt: skip
     frame = frame[frame["why"] == ""]
-    return frame.assign(p_holm=statistics.holm(frame["p"]))
+    return frame.assign(p_holm=statistics.holm(frame["p"]), **{"family again": frame["again"].any()})
 
 
 def tables_of_nmer(measured: Results) -> Sections:
@@ -224,12 +232,14 @@ def tables_of_cdtp(measured: Results) -> Sections:
                                        for other in against], measured))  # fmt: skip
             rows = [row for row in cdtp.SYSTEMS if (row, cdtp.Column(metric, "clean")) in tables["1"].cells]
             place = lambda row, condition, of=tables["1"], m=metric: (of.cells[row, cdtp.Column(m, condition)],)  # noqa: E731
-            lost = [Contrast("", place(row, "clean"), place(row, "avg")) for row in rows]
-            means = tables["1"].where(metric=metric, condition="clean").summarise(measured).set_index("row")["mean"]
-            found = measure(lost, measured).assign(row=rows, metric=metric, dataset=dataset)
-            found = found[found["why"] == ""].assign(whole=lambda frame, of=means: frame["row"].map(of))
-            costs.append(found.assign(avg=found["whole"] - found["effect"], half=found["high"] - found["effect"],
-                                      lost=found["effect"], system=[row.system for row in found["row"]]))  # fmt: skip
+            lost = [
+                (Contrast("", place(row, "clean"), place(row, "avg")), about | {"system": row.system}) for row in rows
+            ]
+            means = tables["1"].where(metric=metric, condition="clean").summarise(measured).set_index("system")["mean"]
+            found = effects(lost, measured)
+            found["whole"] = found["system"].map(means)
+            costs.append(found.assign(lost=found["mean"], avg=found["whole"] - found["mean"],
+                                      half=found["high"] - found["mean"]))  # fmt: skip
     yield "cdtp differences", pd.concat(frames)
     yield "cdtp costs", pd.concat(costs)
     yield "cdtp averages", cdtp.averages()

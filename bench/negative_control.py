@@ -1,59 +1,58 @@
-"""The negative control on CMU-MOSI: what noise on one modality costs, with intervals over the people of the test part.
+"""The negative control on CMU-MOSI: what noise on one modality costs, with intervals over the people of the test split.
 
-    .venv/bin/python bench/negative_control.py --jobs 2
+    .venv/bin/python bench/negative_control.py --workers 2
 
-Trains those systems of NMER's Table 2 again (the same recipes and keys as in `results/measured/nmer.csv`) and adds what
-is missing to `results/measured/nmer_control.csv`, which page 05 reads. Needs CMU-MOSI below ROBUSTMER_DATA and a clean
-commit. Three seeds take about half an hour of one core.
+Trains those systems of NMER's Table 2 again (the same recipes and keys) and adds the lacking scores "UA lost" to the
+ledger of NMER's paper, which page 05 reads; `robustmer results publish nmer` commits them. Needs CMU-MOSI below
+ROBUSTMER_DATA. Three seeds take about half an hour of one core.
 """
 
+from __future__ import annotations
+
 import argparse
-import math
 
-import joblib
+from robustmer.conditions import Condition
+from robustmer.evaluation import noise_cost
+from robustmer.experiments.grid import compute, trained
+from robustmer.experiments.ledger import Ledger, Score
+from robustmer.experiments.papers import ledger_of, nmer
+from robustmer.experiments.plan import scored_in
+from robustmer.experiments.provenance import CODE, commit, numerics
+from robustmer.experiments.recipe import Recipe
 
-from robustmer.corpora import load
-from robustmer.corpora.corpus import CorpusError
-from robustmer.evaluate import ua_lost
-from robustmer.grid import changed, commit, run_recipe
-from robustmer.papers import nmer
-from robustmer.recipe import Recipe, describe
-from robustmer.results import append, ledger, read
-
-SYSTEMS = ("LogReg", "LogReg" + nmer.NOISY, "MEN", "MEN" + nmer.NOISY, "NMER")
-NOISY = ("visual", "text")
-"""One at a time, all else clean: what carries nothing on the test part, and what carries most."""
+METRIC = "UA lost"
 
 
-def unit(recipe: Recipe, here: str) -> None:
-    alone = tuple(c for c in recipe.test if len(c.noise) == 1 and set(c.noise) <= set(NOISY))
-    judge = lambda system, test, _: ua_lost(system, test, alone)  # noqa: E731
-    rows = run_recipe(recipe, "nmer", "paper", "cpu", here, judge=judge)
-    if math.isnan(rows[0].value):
-        raise RuntimeError(f"{recipe.name}, seed {recipe.seed}: {rows[0].note}")
-    append(ledger("nmer_control"), rows, describe(recipe))
-    print(rows[0].system, rows[0].train, "seed", rows[0].seed, f"{rows[0].seconds:.0f} s", flush=True)
+def lacking(ledger: Ledger, profile: str) -> dict[Recipe, list[Condition]]:
+    """The recipes of the control with the conditions that have no score of this kind."""
+    scored, jobs = scored_in(ledger.scores()), {}
+    for place in nmer.control(profile=profile).cells.values():
+        for cell in place.cells:
+            if METRIC not in scored.get((cell.recipe.key, str(cell.condition)), ()):
+                jobs.setdefault(cell.recipe, {})[cell.condition] = None
+    return {recipe: list(conditions) for recipe, conditions in jobs.items()}
+
+
+def add_scores(ledger: Ledger, recipe: Recipe, conditions: list[Condition]) -> None:
+    test = recipe.corpus.load().fold(recipe.fold).test
+    frame = noise_cost(trained(recipe, ledger), test, conditions)
+    scores = [Score(str(condition), METRIC, row.value, row.error, row.groups)
+              for condition, row in zip(conditions, frame.itertuples(), strict=True)]  # fmt: skip
+    about = {"fingerprint": recipe.corpus.load().fingerprint, "commit": commit(), "code": CODE, "numerics": numerics()}
+    ledger.write_scores(recipe.key, scores, about)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="trainings at once (default: 1)")
-    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="of each training (default: 3)")
-    options = parser.parse_args()
-    if min(options.jobs, options.seeds) < 1:
-        parser.error(f"--jobs {options.jobs} --seeds {options.seeds}: give 1 or more of each")
-    here, rows = commit(), read(ledger("nmer_control"))
-    try:
-        fingerprint = load("mosi_bclstm").fingerprint
-    except CorpusError as error:
-        parser.error(str(error))
-    done = set(rows["key"][rows["fingerprint"] == fingerprint])
-    if changed(here):
-        parser.error(f"the library differs from its commit ({here}); commit it first, rows name theirs")
-    chosen = [r for r in nmer.recipes("paper", ["mosi_bclstm"], tables=["2"])
-              if r.name in SYSTEMS and r.seed < options.seeds and r.key not in done]  # fmt: skip
-    chosen.sort(key=lambda recipe: SYSTEMS.index(recipe.name))
-    joblib.Parallel(options.jobs, batch_size=1)(joblib.delayed(unit)(recipe, here) for recipe in chosen)
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="trainings at once (default: 1)")
+    parser.add_argument("--profile", default="paper", help="size of the grid (default: paper)")
+    chosen = parser.parse_args()
+    ledger = ledger_of("nmer", chosen.profile)
+    jobs = lacking(ledger, chosen.profile)
+    print(f"{len(jobs)} trainings lack {METRIC!r}")
+    compute(dict.fromkeys(jobs, ()), ledger, chosen.workers, fresh=True, keep=jobs)
+    for recipe, conditions in jobs.items():
+        add_scores(ledger, recipe, conditions)
 
 
 if __name__ == "__main__":

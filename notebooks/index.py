@@ -118,8 +118,8 @@ show(
 #
 # ## How to read a number
 #
-# An interval is a 95% interval of the mean, in figures a bar, in text a pair in brackets. One phrase is used for one situation: *A is ahead of B
-# by 4.3 points (0.2 to 8.4)*, *A and B cannot be told apart (+0.8, −3.1 to 4.7)*, *one training; no interval*.
+# An interval is a 95% interval of the mean, in figures a bar, in text a pair in brackets. Three phrases recur: *A is ahead of B by 4.3
+# points (0.2 to 8.4)*; *A and B cannot be told apart (+0.8, −3.1 to 4.7)*; *one training; no interval*.
 
 # %% tags=["remove-input"]
 marks = [(mark.shape, mark.label) for mark in EVIDENCE.values()]
@@ -139,8 +139,8 @@ answers.numbers_folded(pd.DataFrame(marks, columns=["mark", "meaning"]), "What e
 # - **IV, planned: InfoGAN-SER** {cite}`infogan`, training data augmented by a generative network.
 # - **V, planned: VQ-MDVAE** {cite}`mdvae`. Neural Networks 172, 2024, [10.1016/j.neunet.2024.106120](https://doi.org/10.1016/j.neunet.2024.106120). Released code: [samsad35/code-mdvae at 4c90c78](https://github.com/samsad35/code-mdvae/tree/4c90c78).
 #
-# To cite a number, cite the paper whose method it is, and this book: *robustmer: a reproducible companion of papers on robust multimodal
-# emotion recognition*, with the commit under which the page was built (`CITATION.cff`).
+# To cite a number, cite the paper whose method it is, and this book with the commit of the page (`CITATION.cff`). Its title is *robustmer: a
+# reproducible companion of papers on robust multimodal emotion recognition*.
 #
 # ## References
 #

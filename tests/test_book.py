@@ -165,7 +165,8 @@ def test_a_notebook_and_its_pair_have_the_same_cells(source):
     pair = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
     assert pair.metadata.kernelspec.name == "python3"
     assert not any(cell.get("outputs") for cell in pair.cells)
-    assert "profile" in parameters.parameters_of(pages.read(source), source.name).model_fields
+    names = parameters.parameters_of(pages.read(source), source.name).model_fields
+    assert "profile" in names or source.stem == "index"  # the front page shows results alone
 
 
 def test_a_pair_out_of_step_is_noticed(tmp_path):
@@ -572,7 +573,7 @@ def measured(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for paper in PAPERS:  # a key is looked for in these recipes only
         monkeypatch.setitem(
-            PAPERS, paper, PAPERS[paper]._replace(profiles={"smoke": SimpleNamespace(seeds={"synthetic": 1})})
+            PAPERS, paper, PAPERS[paper]._replace(profiles={"smoke": SimpleNamespace(seeds={"synthetic": 1}, folds={})})
         )
     jobs = PAPERS["nmer"].recipes("smoke", ["synthetic"])
     ledger = ledger_of("nmer", "smoke")
@@ -624,6 +625,18 @@ def test_a_key_is_computed_again_and_compared_with_the_stored_scores(measured, c
     text = capfd.readouterr().out
     assert "scores are stored: the largest difference is" in text and "digits may differ: corpus 0 (now " in text
     assert "no recipe has the key" in error_of(capfd, "rerun", "0123456789")
+
+
+def test_weights_that_no_recipe_names_are_counted_and_removed(measured, tmp_path, capfd):
+    assert main(["weights"]) == 0
+    assert "no weights are stored" in capfd.readouterr().out
+    for name in ("0123456789", min(measured)):
+        file = tmp_path / f"runs/smoke/weights/{name}.safetensors"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(bytes(1 << 20))
+    assert main(["weights", "--unneeded"]) == 0
+    assert "1 of 2 weight files (1 MB) are unneeded and were removed" in capfd.readouterr().out
+    assert [file.stem for file in file.parent.iterdir()] == [min(measured)]
 
 
 def test_compute_fills_the_ledger_below_the_current_folder(tmp_path, monkeypatch, capfd):

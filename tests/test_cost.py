@@ -1,78 +1,83 @@
 """What a step costs is counted, and the count is that of the closed form."""
 
+import bench
 import pytest
 import torch
+from cost import cost_of, every_product, random_batch
 from small import SMALL
 
-from robustmer import laws
 from robustmer.conditions import CLEAN, incomplete
-from robustmer.cost import every_product, random_batch, step_cost
+from robustmer.laws import SETTINGS, Setting, small_batch
 from robustmer.nn.encoders import LSTMEncoder
 from robustmer.noise import NoiseScheduler
-from robustmer.systems import MEN, MMIN, NMER, SYSTEMS, LogReg, count_parameters
-from robustmer.train import seeded
+from robustmer.systems import MEN, MMIN, NMER, SYSTEMS, LogReg
+from robustmer.tasks import Classify
 
 LONGEST = {"audio": 9, "visual": 6, "text": 5}
-DIMS = {"audio": 5, "visual": 7, "text": 6}
+SETTING = Setting({"audio": (5,), "visual": (7,), "text": (6,)}, 9, Classify("label", ("happy", "angry", "sad")))
 
 
-def measure(system, rows=4, **options):
-    batch = random_batch(rows, DIMS, LONGEST, classes=3)
-    with seeded("cost"):
-        made = system(batch.dims, ("happy", "angry", "sad"), **options)
-    return step_cost(made, batch, incomplete(batch.modalities, NoiseScheduler(snr_db=-10)), steps=1)
+def measure(system, samples: int = 4):
+    batch = random_batch(samples, SETTING, LONGEST)
+    return cost_of(system, SETTING, batch, incomplete(batch.modalities, NoiseScheduler(snr_db=-10)), steps=1)
 
 
 @pytest.mark.parametrize("time", [1, 7])
 def test_the_products_of_an_lstm_are_all_counted(time):
-    """Forward: in each frame four gates read features and state. Backward: as much again for the weights, and for the
+    """Forward: in every frame four gates read features and state. Backward: as much again for the weights, and for the
     states except the first one, which is no parameter; nothing flows into the features themselves."""
-    rows, dim, width = 3, 5, 8
-    encoder, x = LSTMEncoder(dim, width), torch.randn(rows, time, dim)
+    samples, dim, width = 3, 5, 8
+    encoder, x = LSTMEncoder(dim, width), torch.randn(samples, time, dim)
     with every_product() as counter:
-        encoder(x, torch.ones(rows, time, dtype=torch.bool)).sum().backward()
-    features, state = (2 * rows * 4 * width * size for size in (dim, width))
+        encoder(x, torch.ones(samples, time, dtype=torch.bool)).sum().backward()
+    features, state = (2 * samples * 4 * width * size for size in (dim, width))
     assert counter.get_total_flops() == time * 2 * (features + state) + (time - 1) * state
 
 
 def test_logistic_regression_costs_two_products():
-    cost = measure(LogReg, rows=4)
-    one = 2 * 4 * sum(DIMS.values()) * 3  # rows x features x classes, a multiplication and an addition
-    assert cost.stages[0].flops == 2 * one and cost.predict_flops == one
-    assert cost.parameters == cost.read == (sum(DIMS.values()) + 1) * 3
+    cost, features = measure(LogReg), 5 + 7 + 6
+    one = 2 * 4 * features * 3  # samples x features x classes, a multiplication and an addition
+    assert cost.flops == 2 * one and cost.predict_flops == one
+    assert cost.parameters == cost.read == (features + 1) * 3
 
 
-@pytest.mark.parametrize("system", [MEN, MMIN, NMER], ids=lambda s: s.__name__)
-def test_products_grow_with_the_rows_and_with_nothing_else(system):
+@pytest.mark.parametrize("system", [MEN, MMIN, NMER], ids=lambda system: system.__name__)
+def test_products_grow_with_the_samples_and_with_nothing_else(system):
     small, large = measure(system, 2), measure(system, 6)
-    assert large.flops_per_row == pytest.approx(small.flops_per_row)
-    assert large.predict_flops == 3 * small.predict_flops
+    assert large.flops == 3 * small.flops and large.predict_flops == 3 * small.predict_flops
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_every_system_can_be_measured_on_every_shape(name):
-    for dims, longest in laws.SHAPES.values():
-        batch = laws.small_batch(dims, longest)
-        with seeded("cost"):
-            made = SMALL[name](dims, laws.CLASSES)
-        cost = step_cost(made, batch, CLEAN, steps=1)
-        assert [s.name for s in cost.stages] == [s.name for s in SMALL[name](dims, laws.CLASSES).stages()]
-        assert 0 < cost.read <= cost.parameters == count_parameters(made)
-        assert cost.seconds > 0 and cost.predict_seconds > 0 and cost.kept_bytes >= 0
-        assert cost.epoch_seconds(10 * len(batch)) == pytest.approx(10 * cost.seconds)
+def test_every_system_can_be_measured(name):
+    setting = SETTINGS["three sequences"]
+    cost = cost_of(SMALL[name], setting, small_batch(setting), CLEAN, steps=1)
+    assert 0 < cost.read <= cost.parameters
+    assert cost.seconds > 0 and cost.predict_seconds > 0 and cost.kept_bytes >= 0
 
 
-def test_a_teacher_counts_by_its_share_of_the_budget():
+def test_an_upstream_system_counts_by_its_share_of_the_budget():
     cost = measure(MMIN)
-    teacher, own = cost.stages
-    men = measure(MEN)
-    assert teacher.share == 0.5 and teacher.flops == men.stages[0].flops
-    assert cost.seconds == pytest.approx(0.5 * teacher.seconds + own.seconds)
-    assert cost.read < cost.parameters  # a prediction needs no teacher, nor the way back
-    assert cost.kept_bytes == max(teacher.kept_bytes, own.kept_bytes) > 0
+    ((share, teacher),) = cost.upstream.values()
+    assert share == 0.5 and teacher.flops == measure(MEN).flops
+    assert cost.seconds_with_upstream == pytest.approx(0.5 * teacher.seconds + cost.seconds)
+    assert cost.read < cost.parameters, "a prediction needs no teacher, nor the way back"
 
 
 def test_measuring_leaves_the_number_of_threads_as_it_was():
     before = torch.get_num_threads()
     measure(LogReg)
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("name", bench.SYSTEMS_OF_CDTP)
+def test_the_benchmark_of_part_two_can_be_run(name, monkeypatch):
+    small = Setting({"audio": (5,), "visual": (7,), "text": (6,)}, 4, bench.MOSI.task)
+    monkeypatch.setattr(bench, "MOSI", small)
+    monkeypatch.setattr(bench, "MOSI_SAMPLES", 6)
+    monkeypatch.setattr(bench, "MOSI_SIZES", {"width": 6, "heads": 2, "layers": 1})
+    sizes = {"MPLMM": {"frames": 2}, "CDTP": {"frames": 2, "unet": (8,), "condition": 4}}
+    monkeypatch.setitem(bench.SYSTEMS_OF_CDTP, name, sizes.get(name, {}))
+    monkeypatch.setattr(bench, "STEPS", 1)
+    measured = bench.measure_prompted(name, "cpu", 1)
+    assert set(measured["steps"]) == {"none", "20%"} and ("complete" in measured) == (name == "CDTP")
+    assert name in bench.prompted_line(measured)

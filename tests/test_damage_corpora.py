@@ -198,8 +198,8 @@ def test_wrong_values_shapes_and_types_in_an_npz_are_reported_by_the_arrays_name
     name, reader = npz
     (path,) = reader.whole
     arrays, fields = MADE[name][1](), MADE[name][0].fields
-    numbers = [k for k, field in fields.items() if field.kind == "number"]
-    whole = [k for k, field in fields.items() if field.kind == "whole"]
+    numbers = [k for k, field in fields.items() if field.kind == "numbers"]
+    whole = [k for k, field in fields.items() if field.kind == "whole numbers"]
     match data.draw(st.sampled_from(["value", "class", "shape", "gone", "objects"])):
         case "value":
             which = data.draw(st.sampled_from(numbers))

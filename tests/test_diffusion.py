@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from robustmer.nn.diffusion import Diffusion, ddim_step, ddpm_step, denoised, noised, posterior_variance, sample
+from robustmer.nn.diffusion import Diffusion, Sampling, ddim_step, ddpm_step, denoised, noised, posterior_variance, sample
 from robustmer.noise import Gaussian, Linear, add_noise, alpha_bar, iterate_noise, stream
 
 SMALL = Diffusion(steps=20, schedule=Linear(0.01, 0.3))
@@ -40,7 +40,7 @@ def test_eq_4_is_nmers_eq_3_at_one_level():
     torch.testing.assert_close(noised(x_0, epsilon, level), add_noise(x_0, epsilon, float(level)))
 
 
-def test_each_row_has_its_own_level():
+def test_every_sample_has_its_own_level():
     x_0, epsilon = torch.randn(2, 3, 4, 5, generator=stream("rows"))
     t = torch.tensor([1, 400, 1000])
     levels = Diffusion().alpha_bar.float()[t][:, None, None]
@@ -52,27 +52,25 @@ def test_each_row_has_its_own_level():
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 20])
-def test_the_way_back_begins_at_the_end_and_reaches_0(count):
+def test_the_reverse_process_goes_from_the_end_to_0(count):
     path = SMALL.path(count)
     assert len(path) == count and path[0][0] == 20 and path[-1][1] == 0
     assert all(t > s for t, s in path) and all(a[1] == b[0] for a, b in zip(path, path[1:], strict=False))
     assert Diffusion().path(1000) == [(t, t - 1) for t in range(1000, 0, -1)]
 
 
-def test_what_cannot_be_sampled_is_named():
+def test_impossible_settings_are_named():
     with pytest.raises(ValueError, match="21 sampling steps .* T=20 give 1 to 20"):
         SMALL.path(21)
-    with pytest.raises(ValueError, match='sampler=.*"ddpm" or "ddim"'):
-        sample(lambda x, t: x, torch.zeros(2), SMALL, 5, "ddmp")
-    with pytest.raises(ValueError, match="eta=1.5"):
-        sample(lambda x, t: x, torch.zeros(2), SMALL, 5, eta=1.5)
+    with pytest.raises(ValueError, match="50 sampling steps .* T=20"):
+        sample(lambda x, t: x, torch.zeros(2), SMALL, Sampling(50))
     with pytest.raises(ValueError, match="steps=0"):
         Diffusion(steps=0)
 
 
 @pytest.mark.parametrize("count", [1, 3, 50, 1000])
 @pytest.mark.parametrize(("sampler", "eta"), [("ddim", 0.0), ("ddim", 1.0), ("ddpm", 0.0)])
-def test_who_knows_the_noise_finds_the_signal(count, sampler, eta):
+def test_a_predictor_that_knows_the_noise_reaches_the_signal(count, sampler, eta):
     """A predictor that knows x_0 is led back to it from any start, in any number of steps."""
     x_0, start = torch.randn(2, 4, 3, generator=stream("oracle"), dtype=torch.float64)
     diffusion = Diffusion()
@@ -81,7 +79,7 @@ def test_who_knows_the_noise_finds_the_signal(count, sampler, eta):
         level = diffusion.alpha_bar[t]
         return (x_t - level.sqrt() * x_0) / (1 - level).sqrt()
 
-    torch.testing.assert_close(sample(knows, start, diffusion, count, sampler, eta), x_0)
+    torch.testing.assert_close(sample(knows, start, diffusion, Sampling(count, sampler, eta)), x_0)
 
 
 @pytest.mark.parametrize(("t", "s"), [(1, 0), (2, 1), (20, 19), (20, 5), (7, 0)])
@@ -135,7 +133,7 @@ def test_the_best_predictor_of_a_gaussian_samples_that_gaussian(sampler, eta, st
     diffusion, draw = Diffusion(), stream("gaussian", sampler)
     start = torch.randn(50_000, generator=draw, dtype=torch.float64)
     fresh = lambda x: torch.randn(x.shape, generator=draw, dtype=x.dtype)  # noqa: E731
-    x_0 = sample(gaussian(1.5, 0.25, diffusion), start, diffusion, steps, sampler, eta, fresh)
+    x_0 = sample(gaussian(1.5, 0.25, diffusion), start, diffusion, Sampling(steps, sampler, eta), fresh)
     assert float(x_0.mean()) == pytest.approx(1.5, abs=0.02)
     assert float(x_0.std()) == pytest.approx(0.5, rel=tolerance)
 
@@ -146,12 +144,12 @@ def test_ddim_without_fresh_noise_is_deterministic_and_draws_nothing():
     def never(x):
         raise AssertionError("noise was drawn")
 
-    first, second = (sample(gaussian(0.0, 1.0, diffusion), start, diffusion, 50, draw=never) for _ in range(2))
+    first, second = (sample(gaussian(0.0, 1.0, diffusion), start, diffusion, Sampling(50), draw=never) for _ in range(2))
     assert torch.equal(first, second)
 
 
 def test_from_zero_ddim_goes_to_the_mean_of_a_gaussian():
     """The path is an affine map of the start, and the start's mean ends at the target's."""
     diffusion = Diffusion()
-    x_0 = sample(gaussian(-0.7, 0.3, diffusion), torch.zeros(3, dtype=torch.float64), diffusion, 1000)
+    x_0 = sample(gaussian(-0.7, 0.3, diffusion), torch.zeros(3, dtype=torch.float64), diffusion, Sampling(1000))
     torch.testing.assert_close(x_0, torch.full_like(x_0, -0.7), atol=0.01, rtol=0)

@@ -19,8 +19,9 @@ def test_a_changed_or_missing_number_is_noticed(monkeypatch):
     compare = importlib.import_module("frozen").compare
     part = {"keys": ["system"], "values": ["mean"], "words": {"system": ["MEN", "NMER"]}, "rows": [[0, 0.5], [1, 0.25]]}
     frame = pd.DataFrame({"system": ["MEN", "NMER"], "mean": [0.5, 0.25]})
-    assert compare("table", part, frame) == (2, [])
-    assert compare("table", part, frame.assign(mean=[0.5, 0.25000001]))[1] == [
+    assert compare("table", part, frame) == (2, 0, [])
+    assert compare("table", part, frame.assign(mean=[0.5, 0.25000001]))[2] == [
         "table, NMER: mean was 0.25 and is 0.25000001"
     ]
-    assert len(compare("table", part, frame[:1])[1]) == 1
+    assert len(compare("table", part, frame[:1])[2]) == 1
+    assert compare("table", part, frame.assign(mean=[0.5, 0.3], again=[False, True])) == (1, 1, [])

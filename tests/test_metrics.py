@@ -11,10 +11,11 @@ from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error, recal
 from sklearn.metrics.pairwise import paired_distances
 
 from robustmer.metrics import (
-    METRICS, REGRESSION, average_distance, calibration, ece, ece_floor, overconfidence, scores, temperature, ua,
+    CLASSIFICATION, REGRESSION, average_distance, calibration, ece, ece_floor, overconfidence, temperature, ua,
     ua_difference, wa,
 )  # fmt: skip
 from robustmer.noise import NoiseScheduler, stream
+from robustmer.tasks import Regress
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -24,15 +25,15 @@ def test_parity_with_scikit_learn(seed):
     label = random.integers(0, classes, 200)
     guess = np.where(random.random(200) < 0.6, label, random.integers(0, max(classes - seed % 2, 1), 200))
     a, b = torch.tensor(label), torch.tensor(guess)
-    assert METRICS["WA"](a, b) == pytest.approx(accuracy_score(label, guess))
-    assert METRICS["UA"](a, b) == pytest.approx(recall_score(label, guess, average="macro"))
-    assert METRICS["F1"](a, b) == pytest.approx(f1_score(label, guess, average="macro"))
+    assert CLASSIFICATION["WA"](a, b) == pytest.approx(accuracy_score(label, guess))
+    assert CLASSIFICATION["UA"](a, b) == pytest.approx(recall_score(label, guess, average="macro"))
+    assert CLASSIFICATION["F1"](a, b) == pytest.approx(f1_score(label, guess, average="macro"))
 
 
 def test_a_class_that_is_only_guessed_counts_in_f1_and_not_in_ua():
     label, guess = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 2, 1, 1])
-    assert METRICS["UA"](label, guess) == pytest.approx(0.75)
-    assert METRICS["F1"](label, guess) == pytest.approx(f1_score(label, guess, average="macro", zero_division=0))
+    assert CLASSIFICATION["UA"](label, guess) == pytest.approx(0.75)
+    assert CLASSIFICATION["F1"](label, guess) == pytest.approx(f1_score(label, guess, average="macro", zero_division=0))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -57,7 +58,7 @@ def test_a_difference_of_uas_and_its_error_are_those_of_drawing_speakers_again(s
     assert error == pytest.approx(np.std(again), rel=0.15)
     alone = ua_difference(label, difference, np.arange(len(label)))[1]
     assert alone < 0.75 * error, "rows of one speaker are no independent rows"
-    with pytest.raises(ValueError, match="give each row one of each"):
+    with pytest.raises(ValueError, match="one of each"):
         ua_difference(label, difference, speaker[1:])
     with pytest.raises(ValueError, match="one group"):
         ua_difference(label, difference, np.zeros(len(label)))
@@ -70,20 +71,21 @@ def test_metrics_of_sentiment_agree_with_scikit_learn_scipy_and_numpy(seed):
     label[:9] = [0, 0, 0.5, -0.5, 1.5, -1.5, 2.5, -2.5, 3]
     guess = (label + random.normal(size=150)).astype(np.float32)
     guess[:4] = [0, -0.0, 3.5, -9]
-    found = scores(torch.tensor(guess)[:, None], torch.tensor(label))
-    some = label != 0
+    task = Regress("sentiment")
+    measured = task.scores({"output": torch.tensor(guess)[:, None], "label": torch.tensor(label)})
+    nonzero = label != 0
     sevens = lambda x: np.round(np.clip(x, -3, 3))  # noqa: E731
     expected = {
         "acc2_has0": accuracy_score(label >= 0, guess >= 0),
-        "acc2_non0": accuracy_score(label[some] > 0, guess[some] > 0),
+        "acc2_non0": accuracy_score(label[nonzero] > 0, guess[nonzero] > 0),
         "f1_has0": f1_score(label >= 0, guess >= 0, average="weighted"),
-        "f1_non0": f1_score(label[some] > 0, guess[some] > 0, average="weighted"),
+        "f1_non0": f1_score(label[nonzero] > 0, guess[nonzero] > 0, average="weighted"),
         "acc7": accuracy_score(sevens(label), sevens(guess)),
         "mae": mean_absolute_error(label, guess),
         "corr": pearsonr(label, guess).statistic,
     }
-    assert list(found) == list(REGRESSION) == list(expected)
-    assert found == pytest.approx(expected, rel=1e-6)
+    assert list(measured) == list(REGRESSION) == list(expected)
+    assert measured == pytest.approx(expected, rel=1e-6)
 
 
 def test_halves_round_to_even_and_sentiment_beyond_three_is_three():
@@ -92,10 +94,10 @@ def test_halves_round_to_even_and_sentiment_beyond_three_is_three():
     assert REGRESSION["acc7"](label, guess) == 1.0
 
 
-def test_a_guess_that_never_varies_has_no_correlation_and_zeros_alone_are_told():
+def test_a_guess_that_never_varies_has_no_correlation_and_zeros_alone_are_refused():
     label = torch.tensor([0.1, -0.3, 0.2])
     assert REGRESSION["corr"](label, torch.full((3,), 0.1)) == 0.0
-    with pytest.raises(ValueError, match="all of the 3 labels are 0"):
+    with pytest.raises(ValueError, match="all 3 labels are 0"):
         REGRESSION["acc2_non0"](torch.zeros(3), label)
 
 
@@ -128,7 +130,7 @@ def test_noise_moves_features_as_far_as_its_closed_form_says(level):
     clean, scheduler = 2 * torch.randn(64, 4000, generator=stream("x")), NoiseScheduler(snr_db=level)
     real = torch.ones(64, 1, dtype=torch.bool)
     noisy = scheduler(clean[:, None], real, 4.0, stream("noise"))[:, 0]
-    kept = scheduler.level(4.0).alpha_bar
+    kept = scheduler.at(4.0).alpha_bar
     expected = math.sqrt(4000 * (4 * (1 - math.sqrt(kept)) ** 2 + 1 - kept))
     assert average_distance(clean, noisy) == pytest.approx(expected, rel=5e-3)
 
@@ -164,8 +166,9 @@ def test_the_reliability_curve_is_scikit_learns(equal_mass):
     probability = (2 * logits).softmax(1)
     confidence, guess = probability.max(1)
     ours = calibration(probability, label, 15, equal_mass)
-    accuracy, mean = calibration_curve((guess == label).numpy(), confidence.numpy(), n_bins=15,
-                                       strategy="quantile" if equal_mass else "uniform")
+    accuracy, mean = calibration_curve(
+        (guess == label).numpy(), confidence.numpy(), n_bins=15, strategy="quantile" if equal_mass else "uniform"
+    )
     assert ours.accuracy.numpy() == pytest.approx(accuracy) and ours.confidence.numpy() == pytest.approx(mean)
     assert float(ours.share.sum()) == pytest.approx(1)
 

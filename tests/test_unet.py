@@ -1,4 +1,4 @@
-"""The U-Net copes with any number of frames, and hears the time step and the condition in every block."""
+"""The U-Net takes any number of frames, and every block depends on the time step and the condition."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from torch import nn
 
 from robustmer.nn.unet import INJECT, ResidualBlock, TimeEmbedding, UNet
 from robustmer.noise import stream
-from robustmer.train import seeded
+from robustmer.training import seeded
 
 
 def made(inject="concat", kernel=3, widths=(8, 12), channels=5):
@@ -23,7 +23,7 @@ def inputs(frames, rows=3, channels=5):
 @pytest.mark.parametrize("inject", INJECT)
 @pytest.mark.parametrize("frames", [1, 2, 3, 4, 7, 50])
 @pytest.mark.parametrize("widths", [(8,), (8, 12), (6, 9, 7)])
-def test_any_number_of_frames_comes_out_as_it_went_in(frames, widths, inject):
+def test_any_number_of_frames_is_kept(frames, widths, inject):
     x, condition, embedding = inputs(frames)
     out = made(inject, widths=widths)(x, condition, embedding)
     assert out.shape == x.shape and torch.isfinite(out).all()
@@ -40,8 +40,8 @@ def test_time_and_condition_change_the_output_from_the_start(frames, inject):
 
 
 @pytest.mark.parametrize("inject", INJECT)
-def test_every_block_hears_the_time(inject):
-    """A gradient reaches each block's time layer, and each time layer alone changes the output."""
+def test_every_block_depends_on_the_time(inject):
+    """A gradient reaches the time layer of every block, and every time layer alone changes the output."""
     x, condition, embedding = inputs(5)
     unet = made(inject)
     out = unet(x, condition, embedding)
@@ -59,16 +59,16 @@ def test_every_block_hears_the_time(inject):
 
 @pytest.mark.parametrize("inject", INJECT)
 @pytest.mark.parametrize("frames", [1, 3, 8])
-def test_a_row_does_not_see_its_neighbours(frames, inject):
+def test_a_sample_does_not_see_its_neighbours(frames, inject):
     parts = inputs(frames)
     unet = made(inject)
-    whole = unet(*parts)
+    together = unet(*parts)
     for row in range(3):
-        torch.testing.assert_close(whole[[row]], unet(*(part[[row]] for part in parts)))
+        torch.testing.assert_close(together[[row]], unet(*(part[[row]] for part in parts)))
 
 
 def test_a_frame_sees_far_through_the_lower_level():
-    """Down and up once more than doubles the reach of the convolutions: that is what the U is for."""
+    """Another resolution more than doubles the reach of the convolutions: that is the purpose of the U."""
     x, condition, embedding = inputs(40, rows=1)
     shallow, deep = made(widths=(8,)), made(widths=(8, 8, 8))
     reach = []
@@ -83,7 +83,7 @@ def test_a_frame_sees_far_through_the_lower_level():
     assert 2 * reach[0] < reach[1]
 
 
-def test_no_two_time_steps_are_embedded_alike():
+def test_no_two_time_steps_have_the_same_embedding():
     with seeded("time"):
         embedded = TimeEmbedding(32, 1000)(torch.arange(1, 1001))
     apart = torch.cdist(embedded, embedded) + torch.eye(1000)

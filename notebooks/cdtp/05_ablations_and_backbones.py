@@ -64,8 +64,8 @@ answer(
 )  # fmt: skip
 
 # %% [markdown]
-# Each row is a system minus the same system without a part, or with the completion minus without, in points of accuracy averaged over the
-# cases.
+# A row is a system minus the same system without a part, or a system with the completion minus without it. Units are points of accuracy,
+# averaged over the cases.
 
 # %%
 show(lambda width: forest(effects, "points of accuracy", width), "fig-cdtp-parts",
@@ -74,8 +74,8 @@ show(lambda width: forest(effects, "points of accuracy", width), "fig-cdtp-parts
      "RAVDESS-AV")  # fmt: skip
 
 # %% [markdown]
-# A part is switched off and all else stays: `start="mean"` fills a missing modality with its mean instead of a draw of the diffusion,
-# and without prompts CDTP is a MulT on completed samples. All systems of a fold and seed share one trained diffusion.
+# One part is switched off and the rest stays. `start="mean"` replaces a missing modality by its mean instead of a draw of the diffusion.
+# Without prompts CDTP is a MulT on completed samples. All systems of a fold and seed share one trained diffusion.
 #
 # ## All numbers
 

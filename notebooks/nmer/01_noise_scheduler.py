@@ -35,47 +35,33 @@ import torch
 from IPython.display import Markdown
 
 import robustmer as rm
-from robustmer.book.answers import answer
-from robustmer.book.display import table
-from robustmer.book.picture import show
-from robustmer.book.plots import lines, tiles
-from robustmer.book.sound import play, vowel
+from robustmer.book import answers, display, picture, plots, sound
 from robustmer.experiments import project
 from robustmer.experiments.papers.nmer import LEVELS_DB, NOISES
 from robustmer.experiments.papers.profiles import claims_of
-from robustmer.noise import add_noise, alpha_bar, alpha_bars, iterate_noise, steps_for, stream, variance_for
-from robustmer.noise import snr_db as snr_of
+from robustmer.noise import add_noise, alpha_bar, alpha_bars, iterate_noise, snr_db as snr_of, steps_for, variance_for  # fmt: skip
 
 people = pd.read_csv(project() / "results/measured/nmer/derived_features.csv")
 raw = {f"{row.corpus}, {row.modality}": row.raw for row in people.itertuples()}
 needed = {name: steps_for(snr_db, variance, tolerance_db=None) for name, variance in raw.items()}
-weaker = rm.Impulse().power
-
-answer(
+answers.answer(
     (f"The level depends on the variance of the features, so $T$ differs between modalities: at −{-snr_db:g} dB raw features of "
      f"two corpora of people need from {min(needed.values())} to {max(needed.values())} steps.", "people"),
-    (f"The same label is not the same noise: impulse noise is {-10 * math.log10(weaker):.2f} dB weaker than Gaussian noise.",
-     "printed"),
-)  # fmt: skip
-
-bars = alpha_bars(rm.Linear())[:540].tolist()
-curves = pd.DataFrame([
-    {"series": name, "x": steps, "value": snr_of(share, variance)}
-    for name, variance in raw.items() for steps, share in enumerate(bars, 1)
-])  # fmt: skip
-marks = pd.DataFrame([
-    {"series": name, "x": steps, "value": snr_of(bars[steps - 1], variance), "note": f"{name}: T = {steps},"}
-    for name, variance in raw.items() for steps in (steps_for(level, variance, tolerance_db=None) for level in LEVELS_DB)
-])  # fmt: skip
-show(
-    lambda width: lines(curves, "number of steps T", "SNR (dB)", width, marks, at=LEVELS_DB, xlim=(0, 540), ylim=(-50, 75)),
+    (f"The same label is not the same noise: impulse noise is {-10 * math.log10(rm.Impulse().power):.2f} dB weaker than Gaussian "
+     "noise.", "printed"))  # fmt: skip
+shares = alpha_bars(rm.Linear())[:540].tolist()  # of the signal's power, left after T = 1, 2, ... steps
+curves = pd.DataFrame([{"series": name, "x": steps, "value": snr_of(share, variance)}
+                       for name, variance in raw.items() for steps, share in enumerate(shares, 1)])  # fmt: skip
+found = [(name, v, steps_for(level, v, tolerance_db=None)) for name, v in raw.items() for level in LEVELS_DB]
+marks = pd.DataFrame([{"series": name, "x": steps, "value": snr_of(shares[steps - 1], v), "note": f"{name}: T = {steps},"}
+                      for name, v, steps in found])  # fmt: skip
+picture.show(
+    lambda width: plots.lines(curves, "number of steps T", "SNR (dB)", width, marks, at=LEVELS_DB, xlim=(0, 540), ylim=(-50, 75)),
     "fig-nmer-snr",
     "The same number of steps is another level for every modality. Lines: eq. 5 for the raw features of two corpora; circles: "
     "the T that is searched for each of the paper's four levels.",
-    "Five falling curves of signal-to-noise ratio against the number of steps, one a modality. They are shifted: the audio "
-    "features of RAVDESS-AV need about eight times as many steps as the words of CMU-MOSI for the same level.",
-    corpus="RAVDESS-AV",
-)  # fmt: skip
+    "Five falling curves of signal-to-noise ratio against the number of steps, one a modality. They are shifted: the audio features "
+    "of RAVDESS-AV need many times as many steps as the words of CMU-MOSI for the same level.", "RAVDESS-AV")  # fmt: skip
 
 # %% [markdown]
 # ## From a schedule to a level
@@ -94,8 +80,8 @@ show(
 steps = steps_for(snr_db, variance=1.0, tolerance_db=None)  # the T whose level is nearest
 betas = rm.Linear().betas(steps)  # eq. 1, from 0.001 to 0.1 over exactly T steps
 share = alpha_bar(betas)  # eq. 2
-clean = torch.randn(100, 50, 130, generator=stream("example", seed))  # samples, frames, features
-noisy = add_noise(clean, torch.randn(clean.shape, generator=stream("noise", seed)), share)  # eq. 3
+clean = torch.randn(100, 50, 130, generator=rm.stream("example", seed))  # samples, frames, features
+noisy = add_noise(clean, torch.randn(clean.shape, generator=rm.stream("noise", seed)), share)  # eq. 3
 print(f"T = {steps}: {share:.1%} of the power is left, {snr_of(share, variance=1.0):.1f} dB by eq. 5")
 
 # %% [markdown]
@@ -109,18 +95,15 @@ whole = rm.Linear().betas(1000)
 implied = pd.DataFrame({
     "modality": ["audio", "visual", "text"],
     "T, printed": stated.to_list(),
-    "variance, stretched": [variance_for(-10, alpha_bar(rm.Linear().betas(t))) for t in stated],
-    "variance, cut": [variance_for(-10, alpha_bar(whole[:t])) for t in stated],
+    "variance, stretched": [f"{variance_for(-10, alpha_bar(rm.Linear().betas(t))):.3g}" for t in stated],
+    "variance, cut": [f"{variance_for(-10, alpha_bar(whole[:t])):.3g}" for t in stated],
 })  # fmt: skip
-
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this table", "code_prompt_hide": "Code of this table"}
-table(implied, "tbl-nmer-implied", "The variances that NMER's T for CMU-MOSEI imply at −10 dB",
-      "T: section 2.2.3. The features were not at hand, so this shows which reading is plausible.", decimals=2)  # fmt: skip
+display.table(implied, "tbl-nmer-implied", "The variances that NMER's T for CMU-MOSEI imply at −10 dB",
+              "T: section 2.2.3. The features were not at hand, so this shows which reading is plausible.")  # fmt: skip
 
 # %% [markdown]
-# Under the cut schedule no modality would have a variance near one, although the raw acoustic features of both corpora above
-# have variances of hundreds and more. So this book stretches. After standardisation every variance is one, and one $T$
-# serves all modalities.
+# Under the cut schedule no variance would come near one. The raw acoustic features of both corpora above have variances of
+# hundreds and more, so this book stretches. After standardisation every variance is one, and one $T$ serves all modalities.
 #
 # ## One step or T steps
 #
@@ -130,30 +113,23 @@ table(implied, "tbl-nmer-implied", "The variances that NMER's T for CMU-MOSEI im
 
 # %%
 count = {"smoke": 4_000, "quick": 400_000}.get(profile, 2_000_000)
-silence = torch.zeros(1, count, 1)
-drawn = {}
+silence, edges, drawn, curves = torch.zeros(1, count, 1), torch.linspace(-3, 3, 49), {}, []
 for name, kind in NOISES.items():
-    fresh = stream("algorithm 1", name, seed)
+    fresh = rm.stream("algorithm 1", name, seed)
     drawn[name, "eq. 3"] = math.sqrt(1 - share) * kind(silence.shape, fresh)
     drawn[name, "Algorithm 1"] = iterate_noise(silence, betas, kind, fresh)
+for (name, how), values in drawn.items():
+    heights = (torch.histc(values, 48, -3, 3) / count).tolist()
+    curves.append(pd.DataFrame({"panel": name, "series": how, "x": (edges[1:] + edges[:-1]) / 2, "value": heights}))
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this figure", "code_prompt_hide": "Code of this figure"}
-edges = torch.linspace(-3, 3, 49)
-shares = pd.DataFrame([
-    {"panel": name, "series": how, "x": float(x), "value": float(y)}
-    for (name, how), values in drawn.items()
-    for x, y in zip((edges[1:] + edges[:-1]) / 2, torch.histc(values, 48, -3, 3) / count, strict=True)
-])  # fmt: skip
-show(
-    lambda width: lines(
-        shares, "value of the noise", "share of the values", width, dashed=["Algorithm 1"], steps=True, sharey=False
-    ),
+# %% tags=["hide-input"]
+picture.show(
+    lambda width: plots.lines(pd.concat(curves), "value of the noise", "share of the values", width, dashed=["Algorithm 1"],
+                              steps=True, sharey=False),
     "fig-nmer-algorithm1",
     "For Gaussian noise one step equals T steps. Impulses of T steps add up to nearly a Gaussian.",
-    "Two histograms. Left, Gaussian noise: the curves of eq. 3 and Algorithm 1 coincide. Right, impulse noise: eq. 3 has "
-    "three peaks at minus one, zero and one; Algorithm 1 is a bell curve.",
-    corpus="synthetic",
-)
+    "Two histograms. Left, Gaussian noise: the curves of eq. 3 and Algorithm 1 coincide. Right, impulse noise: eq. 3 has three "
+    "peaks at minus one, zero and one; Algorithm 1 is a bell curve.", "synthetic")  # fmt: skip
 kurtosis = {
     how: float((v - v.mean()).pow(4).mean() / v.var().square()) for (name, how), v in drawn.items() if name == "impulse"
 }
@@ -185,13 +161,13 @@ except ValueError as error:
 # the power of the voice.
 
 # %%
-voice = vowel()
+voice = sound.vowel()
 recorded = torch.ones(voice.shape[:2], dtype=torch.bool)
 sounds = {"clean": voice}
 for level in (10, 0, -10, -40):
     scheduler = rm.NoiseScheduler(rm.Gaussian(), snr_db=level)
-    sounds[f"{level} dB".replace("-", "−")] = scheduler(voice, recorded, 1.0, stream("vowel", seed))
-play(sounds)
+    sounds[f"{level} dB".replace("-", "−")] = scheduler(voice, recorded, 1.0, rm.stream("vowel", seed))
+sound.play(sounds)
 
 # %% [markdown]
 # ## A sample under noise
@@ -208,24 +184,18 @@ rows = {"clean": sample}
 for level in LEVELS_DB:
     scheduler = rm.NoiseScheduler(NOISES[noise], snr_db=level, tolerance_db=None)
     rows[f"{level:g} dB".replace("-", "−")] = rm.corrupt(
-        sample, rm.all_noisy(sample.modalities, scheduler), stream("one", seed)
+        sample, rm.all_noisy(sample.modalities, scheduler), rm.stream("one", seed)
     )
 strip = pd.DataFrame({name: batch.x["audio"][0, middle, :64].numpy() for name, batch in rows.items()}).T
-strip.loc["noise"] = NOISES[noise](sample.x["audio"].shape, stream("one", seed))[0, middle, :64].numpy()
+strip.loc["noise"] = NOISES[noise](sample.x["audio"].shape, rm.stream("one", seed))[0, middle, :64].numpy()
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this figure", "code_prompt_hide": "Code of this figure"}
-show(
-    lambda width: tiles(
-        {f"audio, {strip.shape[1]} of {sample.shapes['audio'][0]} features": strip},
-        width,
-        legend=["standard deviations"],
-    ),
-    "fig-nmer-strips",
+title = f"audio, {strip.shape[1]} of {sample.shapes['audio'][0]} features"
+picture.show(
+    lambda width: plots.tiles({title: strip}, width, legend=["standard deviations"]), "fig-nmer-strips",
     "At −10 dB little of the sample is left to see, and at −40 dB nothing: the last row is the noise alone.",
-    "Six rows of coloured cells. The first row, clean, differs from the others; the rows from minus ten to minus forty "
-    "decibels look more and more like the last row, the noise.",
-    corpus="synthetic",
-)
+    "Six rows of coloured cells. The first row, clean, differs from the others; the rows from minus ten to minus forty decibels look "
+    "more and more like the last row, the noise.", corpus)  # fmt: skip
 
 # %% [markdown]
 # ## A noise of your own
@@ -246,7 +216,7 @@ levels = {}
 for name, kind in {**NOISES, "calibration error": calibration_error}.items():
     scheduler = rm.NoiseScheduler(kind, snr_db=snr_db, tolerance_db=None)
     signal = math.sqrt(scheduler.at(variance).alpha_bar) * x
-    added = scheduler(x, mask, variance, stream("own", name, seed)) - signal
+    added = scheduler(x, mask, variance, rm.stream("own", name, seed)) - signal
     frames = signal[mask].square().mean() / added[mask].square().mean()
     means = rm.mean_over_time(signal, mask).square().mean() / rm.mean_over_time(added, mask).square().mean()
     levels[name] = {
@@ -255,15 +225,16 @@ for name, kind in {**NOISES, "calibration error": calibration_error}.items():
         "means": 10 * float(means.log10()),
     }
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this table", "code_prompt_hide": "Code of this table"}
 shown = pd.DataFrame(levels).T.rename_axis("noise")
-table(shown, "tbl-nmer-own-noise", f"SNR in dB of the frames and of their mean over an utterance, {corpus}, audio",
-      f"Asked for: {snr_db:g} dB; {len(train)} utterances of {train.lengths['audio'].mean():.0f} frames on average. "
-      "Nominal: eq. 5; frames and means: measured.", decimals=1)  # fmt: skip
 gain = shown["means"] - shown["frames"]
+display.table(shown, "tbl-nmer-own-noise", f"SNR in dB of the frames and of their mean over an utterance, {corpus}, audio",
+              f"{len(train)} utterances of {train.lengths['audio'].mean():.0f} frames on average. Nominal: eq. 5; frames and means: "
+              "measured.", decimals=1)  # fmt: skip
+
+# %% tags=["hide-input"]
 text = (f"Averaging wins back {gain['gaussian']:.1f} dB of Gaussian noise and {gain['calibration error']:.1f} dB of the "
         "calibration error. **The level of a frame does not tell the harm over time.** A system that reads sequences meets far "
-        "less noise than one that reads a single vector, at the same label.")  # fmt: skip
+        "less noise than one that reads a single vector, at the same label.").replace(" -", " −")  # fmt: skip
 Markdown(text if train.lengths["audio"].max() > 1 else f"A sample of {corpus} is one vector, so nothing averages out.")
 
 # %% [markdown]

@@ -35,55 +35,40 @@ from IPython.display import Markdown
 
 import robustmer as rm
 from robustmer.batch import LETTERS
-from robustmer.book.answers import answer
-from robustmer.book.display import table
-from robustmer.book.figures import dots
-from robustmer.book.picture import show
-from robustmer.book.plots import tiles
-from robustmer.book.registry import GREY, System
+from robustmer.book import answers, display, figures, picture, plots, registry
 from robustmer.corpora.synthetic import SHARE
 from robustmer.corpora.synthetic_calibration import calibration
-from robustmer.experiments import project
+from robustmer.experiments import project, statistics
 from robustmer.experiments.papers.nmer import NOISES
 from robustmer.experiments.papers.profiles import published
-from robustmer.experiments.statistics import half_interval, summarise
-from robustmer.noise import steps_for, stream
+from robustmer.noise import steps_for
 
-measured = project() / "results/measured/nmer"
-people, classes, folds, speakers, reference = (
-    pd.read_csv(measured / f"derived_{name}.csv") for name in ("features", "classes", "folds", "speakers", "reference")
-)
+folder, files = project() / "results/measured/nmer", ("features", "classes", "folds", "speakers", "reference")
+people, classes, folds, speakers, reference = (pd.read_csv(folder / f"derived_{name}.csv") for name in files)
 paper = published("nmer", 1)
 samples = paper[paper["split"] == "all"].groupby("dataset", sort=False)["value"]
 majority = (samples.max() / samples.sum())["CMU-MOSEI"]
-wa = pd.concat([published("nmer", number) for number in (2, 5)]).query("dataset == 'CMU-MOSEI' and metric == 'WA'")[
-    "value"
-]
+wa = pd.concat([published("nmer", number) for number in (2, 5)])
+wa = wa.query("dataset == 'CMU-MOSEI' and metric == 'WA'")["value"]
 first = folds.groupby("corpus", sort=False).first()
 persons = first[["speakers_train", "speakers_valid", "speakers_test"]].sum(axis=1)
-
-answer(
+answers.answer(
     (f"No speaker is in two parts of a fold: {persons['RAVDESS-AV']} actors of RAVDESS-AV test in turn, {persons['CMU-MOSI']} "
      "videos of CMU-MOSI once.", "people"),
     (f"In CMU-MOSEI {majority:.1%} of the samples are one class, and {(wa < majority).sum()} of {len(wa)} printed WA values lie "
      "below that share: read UA.", "printed"),
-    "A system is tested on every sample under every condition.",
-)  # fmt: skip
-
+    "A system is tested on every sample under every condition.")  # fmt: skip
 parts = {"train": 0, "valid": 1, "test": 2}
 places = speakers.assign(part=speakers["part"].map(parts)).pivot(index="fold", columns="speaker", values="part")
-places.columns = [name.removeprefix("actor ") for name in places]
-places.index = [f"fold {number}" for number in places.index]
-show(
-    lambda width: tiles({"24 actors of RAVDESS-AV": places.iloc[:, :: 1 if width > 500 else 2]}, width,
-                        ["#C9DDF0", "#D9A00A", "#2F5FA8"], list(parts)),
+places = places.rename(columns=lambda name: name.removeprefix("actor "), index=lambda number: f"fold {number}")
+picture.show(
+    lambda width: plots.tiles({"24 actors of RAVDESS-AV": places.iloc[:, :: 1 if width > 500 else 2]}, width,
+                              ["#C9DDF0", "#D9A00A", "#2F5FA8"], list(parts)),
     "fig-nmer-folds",
-    "Sixteen actors train, four choose the weights, four judge, and the parts rotate over six folds. On a phone every second "
-    "actor is shown.",
-    "A grid of six folds by 24 actors. In every fold four neighbouring actors are the test part, the next four the validation "
-    "part, and all others the train part.",
-    corpus="RAVDESS-AV",
-)  # fmt: skip
+    "Sixteen actors train, four choose the weights, four judge, and the parts rotate over six folds. On a phone every second actor "
+    "is shown.",
+    "A grid of six folds by 24 actors. In every fold four neighbouring actors are the test part, the next four the validation part, "
+    "and all others the train part.", "RAVDESS-AV")  # fmt: skip
 
 # %% [markdown]
 # ## Two measures
@@ -108,26 +93,21 @@ counts = pd.Series(corpus.samples.labels[corpus.task().label]).value_counts()
 print(f"{corpus.name}: {len(corpus)} samples, {len(corpus.split.folds)} folds {corpus.split.name}")
 print(f"fold 0: {len(train)} train, {len(valid)} validate, {len(test)} test; shapes {corpus.shapes}")
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this table", "code_prompt_hide": "Code of this table"}
-sizes = [
-    {"corpus": f"{name} (paper)", "samples": int(values.sum()), "classes": len(values), "commonest class": values.max() / values.sum(),
-     "folds": "–", "train / valid / test": "–"}
-    for name, values in samples
-]  # fmt: skip
-sizes += [
-    {"corpus": name, "samples": int(part["samples"].sum()), "classes": len(part),
-     "commonest class": part["samples"].max() / part["samples"].sum(), "folds": str((folds["corpus"] == name).sum()),
-     "train / valid / test": " / ".join(str(first.loc[name, k]) for k in parts)}
-    for name, part in classes.groupby("corpus", sort=False)
-]  # fmt: skip
-sizes.append({"corpus": corpus.name, "samples": len(corpus), "classes": len(counts), "commonest class": counts.max() / counts.sum(),
-              "folds": str(len(corpus.split.folds)), "train / valid / test": f"{len(train)} / {len(valid)} / {len(test)}"})  # fmt: skip
-table(pd.DataFrame(sizes), "tbl-nmer-table-1", "Samples and classes: those of NMER Table 1, and those of this book",
-      "Commonest class: its share of the samples. The last column is fold 0.", decimals=2)  # fmt: skip
-
+# %%
+counted = [(f"{name} (paper)", values, "–", "–") for name, values in samples]
+for name, part in classes.groupby("corpus", sort=False):
+    split = " / ".join(str(first.loc[name, part_name]) for part_name in parts)
+    counted.append((name, part["samples"], str((folds["corpus"] == name).sum()), split))
+counted.append((corpus.name, counts, str(len(corpus.split.folds)), f"{len(train)} / {len(valid)} / {len(test)}"))
 one = {(r.dataset, r.split): int(r.value) for r in paper.itertuples() if r.label == "all"}
 rest = int(samples.sum()["IEMOCAP"]) - one["IEMOCAP", "train"] - one["IEMOCAP", "test_unique"]
 left = int(samples.sum()["CMU-MOSEI"]) - one["CMU-MOSEI", "train"] - one["CMU-MOSEI", "test"]
+sizes = pd.DataFrame([{"corpus": name, "samples": int(values.sum()), "classes": len(values), "commonest class": values.max() / values.sum(),
+                       "folds": number, "train / valid / test": split} for name, values, number, split in counted])  # fmt: skip
+display.table(sizes, "tbl-nmer-table-1", "Samples and classes: those of NMER Table 1, and those of this book",
+              "Commonest class: its share of the samples. The last column is fold 0.", decimals=2)  # fmt: skip
+
+# %% tags=["hide-input"]
 Markdown(f"""The paper's own numbers, added up:
 
 - **IEMOCAP.** Train and test samples leave {rest} that Table 1 does not print. With them the test part has
@@ -140,22 +120,20 @@ Markdown(f"""The paper's own numbers, added up:
 #
 # Logistic regression on each modality alone, and on all of them. A system that combines modalities has to beat the best.
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this figure", "code_prompt_hide": "Code of this figure"}
-alone = summarise(reference.assign(value=100 * reference["UA"]), ["corpus", "input"]).query(
-    "input != 'commonest class'"
-)
+# %%
+alone = statistics.summarise(reference.assign(value=100 * reference["UA"]), ["corpus", "input"])
+alone = alone.query("input != 'commonest class'").assign(system="linear")
+alone = alone.assign(panel=alone["corpus"], row=alone["input"], value=alone["mean"])
 chance = {name: 100 / len(part) for name, part in classes.groupby("corpus", sort=False)}
-look = {"logreg": System("logistic regression", "", GREY, "s")}
-show(
-    lambda width: dots(alone.assign(panel=alone["corpus"], row=alone["input"], value=alone["mean"], system="logreg"), look, "UA (%)", width,
-                       lines=chance),
-    "fig-nmer-reference",
-    "The face tells most in RAVDESS-AV, the words in CMU-MOSI. 95% intervals over six folds of actors; CMU-MOSI has one split "
-    "and no interval. Line: chance.",
-    "Two panels of dots. RAVDESS-AV: audio alone lowest, visual alone higher, both together highest, all far above chance. "
-    "CMU-MOSI: text alone equals all three together; audio and visual alone are close to chance.",
-    corpus="RAVDESS-AV",
-)  # fmt: skip
+look = {"linear": registry.System("logistic regression", "", registry.GREY, "s")}
+
+# %% tags=["hide-input"]
+picture.show(
+    lambda width: figures.dots(alone, look, "UA (%)", width, lines=chance), "fig-nmer-reference",
+    "The face tells most in RAVDESS-AV, the words in CMU-MOSI. 95% intervals over six folds of actors; CMU-MOSI has one split and no "
+    "interval. Line: chance.",
+    "Two panels of dots. RAVDESS-AV: audio alone lowest, visual alone higher, both together highest, all far above chance. CMU-MOSI: "
+    "text alone equals all three together; audio and visual alone are close to chance.", "RAVDESS-AV")  # fmt: skip
 
 # %% [markdown]
 # Letters name the modalities as in the paper's tables: a is audio, v is visual, l is lexical (text).
@@ -168,17 +146,20 @@ show(
 # %%
 scheduler = rm.NoiseScheduler(NOISES[noise], snr_db=snr_db, tolerance_db=None)
 mixture = rm.incomplete(corpus.modalities, scheduler)  # condition -> probability
+print(
+    f"clean: {rm.CLEAN.header(corpus.modalities)}, all noisy: {rm.all_noisy(corpus.modalities, scheduler).header(corpus.modalities)}"
+)
 print(" · ".join(f"{{{condition.header(corpus.modalities)}}}" for condition in mixture))
-observed = rm.corrupt(train, mixture, stream("epoch 1", seed))  # every sample draws one condition
+observed = rm.corrupt(train, mixture, rm.stream("epoch 1", seed))  # every sample draws one condition
 
 # %% [markdown]
 # In **training** every sample draws one condition, and draws again in every epoch. The paper leaves the second draw open. In
 # the **test** every sample appears under all conditions. (The paper draws one condition for each test sample of CMU-MOSEI.)
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this figure", "code_prompt_hide": "Code of this figure"}
+# %%
 few, tested = train[range(12)], test[range(12)]
-pairs = {f"epoch {n}": (few, rm.corrupt(few, mixture, stream(f"epoch {n}", seed))) for n in (1, 2)}
-pairs |= {condition: (tested, rm.corrupt(tested, condition, stream("test", seed))) for condition in mixture}
+pairs = {f"epoch {n}": (few, rm.corrupt(few, mixture, rm.stream(f"epoch {n}", seed))) for n in (1, 2)}
+pairs |= {condition: (tested, rm.corrupt(tested, condition, rm.stream("test", seed))) for condition in mixture}
 pairs["all"] = train, observed
 noisy = {
     name: pd.DataFrame({LETTERS[m]: (o.x[m] != c.x[m]).flatten(1).any(1).numpy() for m in c.modalities})
@@ -186,21 +167,21 @@ noisy = {
 }
 grids = {name: noisy[name] for name in ("epoch 1", "epoch 2")}
 grids["test, under every condition"] = pd.concat([noisy[condition] for condition in mixture], axis=1)
-show(
-    lambda width: tiles(grids, width, ["#C9DDF0", "#B4470B"], ["clean", "noisy"], ratios=[3, 3, 3 * len(mixture)], stacked=False, row_px=16),
-    "fig-nmer-conditions",
-    "Rows are samples, columns are modalities. In training a sample draws one condition and draws again in the next epoch; in "
-    "the test it appears under all of them.",
-    "Three grids of cells, clean or noisy. The first two, epochs of a training, are random patterns that differ. The third, the "
-    "test, repeats one pattern of columns for every sample.",
-    corpus="synthetic",
-)  # fmt: skip
-share = noisy["all"].mean()
-Markdown(f"Of one epoch's samples, {share.min():.0%} to {share.max():.0%} are noisy in a modality: no modality can be relied on "
-         "alone, and none can be ignored. All systems meet the same test noise, because its random stream is named after fold and "
-         "condition.")  # fmt: skip
+print("noisy in one epoch: " + ", ".join(f"{m} {share:.0%}" for m, share in noisy["all"].mean().items()))
+
+# %% tags=["hide-input"]
+picture.show(
+    lambda width: plots.tiles(grids, width, ["#C9DDF0", "#B4470B"], ["clean", "noisy"], ratios=[3, 3, 3 * len(mixture)],
+                              stacked=False, row_px=16), "fig-nmer-conditions",
+    "Rows are samples, columns are modalities. In training a sample draws one condition and draws again in the next epoch; in the "
+    "test it appears under all of them.",
+    "Three grids of cells, clean or noisy. The first two, epochs of a training, are random patterns that differ. The third, the test, "
+    "repeats one pattern of columns for every sample.", "synthetic")  # fmt: skip
 
 # %% [markdown]
+# Every modality is clean about half of the time: none can be relied on alone, and none can be ignored. All systems meet the same
+# test noise, because its random stream is named after fold and condition.
+#
 # ## Standardised features
 #
 # This book standardises every feature with the mean and standard deviation of the train part; the paper does not state what
@@ -216,20 +197,21 @@ odds = [level.alpha_bar / (1 - level.alpha_bar) for level in levels]
 units["median feature, dB"] = [10 * math.log10(v * o) for v, o in zip(people["median_feature"], odds, strict=True)]
 units["T, standardised"] = [steps_for(snr_db, variance, tolerance_db=None) for variance in people["standardised"]]
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this table", "code_prompt_hide": "Code of this table"}
-table(units, "tbl-nmer-units", f"T for {snr_db:g} dB with raw and with standardised features".replace("-", "−"),
-      "Train part of fold 0. The standardised visual features of CMU-MOSI have a variance below 1, because "
-      f"{people['constant'].max()} of them are constant and stay 0.", decimals=0)  # fmt: skip
 worst = units.loc[units["median feature, dB"].idxmin()]
-Markdown(f"It matters. In {worst['corpus']}, {worst['modality']}, the median raw feature is at "
-         f"−{-worst['median feature, dB']:.0f} dB. A few features in large units set $\\sigma^2$, and "
-         "**the noise that is right for them buries the others**. After standardisation all features are at one level.")  # fmt: skip
+display.table(units, "tbl-nmer-units", f"T for {snr_db:g} dB with raw and with standardised features".replace("-", "−"),
+              f"Train part of fold 0. Visual, CMU-MOSI: {people['constant'].max()} of the features are constant and stay 0, so the "
+              "variance is below 1.", decimals=0)  # fmt: skip
+
+# %% tags=["hide-input"]
+Markdown(f"It matters. In {worst['corpus']}, {worst['modality']}, the median raw feature is at −{-worst['median feature, dB']:.0f} dB. A "
+         "few features in large units set $\\sigma^2$, and **the noise that is right for them buries the others**. After "
+         "standardisation all features are at one level.")  # fmt: skip
 
 # %% [markdown]
 # ## The synthetic corpus
 #
-# It has IEMOCAP's classes, widths and speakers, and nobody's voice. A sample of class $c$ has a hidden state $\mathbf{s}$ that
-# its modalities share, and one $\mathbf{e}_m$ of its own in each modality $m$. Both are points in three dimensions around the
+# It has IEMOCAP's classes, widths and number of speakers, but no person's voice. A sample of class $c$ has a hidden state
+# $\mathbf{s}$ that its modalities share, and a state $\mathbf{e}_m$ of its own in each modality $m$. Both are points in three dimensions around the
 # corner of a tetrahedron that stands for the class. Frame $t$ of modality $m$ is
 #
 # $$ \mathbf{x}_t = \underbrace{g\, a_t \mathbf{W}_m [\mathbf{s}; \mathbf{e}_m]}_{\text{state}}
@@ -248,16 +230,14 @@ pd.DataFrame(SHARE).T.rename(columns={"offset": "speaker", "white": "white noise
 # each modality; here is logistic regression on the mean over time, on held-out speakers.
 
 # %%
-clean = calibration(size, seed=seed)  # five folds: one speaker tests, eight train
-half = [half_interval(std, count, 1 / 8) for std, count in zip(clean["std"], clean["folds"], strict=True)]
-hard = clean.assign(low=clean["mean"] - half, high=clean["mean"] + half)
-
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this table", "code_prompt_hide": "Code of this table"}
-names = {"paper": "NMER Table 4", "mean": "synthetic", "ceiling": "best possible"}
-table(hard[["modality", "paper", "mean", "low", "high", "ceiling"]].rename(columns=names), "tbl-nmer-calibration",
-      "WA of one modality alone: printed for IEMOCAP, measured on the synthetic corpus",
-      f"95% interval over {hard['folds'].iloc[0]} folds, size {size!r}. Best possible: the rule of Bayes on the hidden "
-      "states. The printed row is labelled \"0dB\" and read as clean.", decimals=2)  # fmt: skip
+hard = calibration(size, seed=seed)  # five folds: one speaker tests, eight train
+half = [statistics.half_interval(std, count, 1 / 8) for std, count in zip(hard["std"], hard["folds"], strict=True)]
+heads = {"paper": "NMER Table 4", "mean": "synthetic", "ceiling": "best possible"}
+hard = hard.assign(low=hard["mean"] - half, high=hard["mean"] + half)
+display.table(hard[["modality", "paper", "mean", "low", "high", "ceiling"]].rename(columns=heads), "tbl-nmer-calibration",
+              "WA of one modality alone: printed for IEMOCAP, measured on the synthetic corpus",
+              f"95% interval over five folds, size {size!r}. Best possible: the rule of Bayes on the hidden states. The printed row is "
+              'labelled "0dB" and read as clean.', decimals=2)  # fmt: skip
 
 # %% [markdown]
 # The tuning used the printed row, so their agreement is no finding. **Tables made from this corpus show that code works, and

@@ -32,66 +32,47 @@ tokens: str = "one"  # "one" (the literal reading) or "modality"
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Code: imports, the answer and the figure", "code_prompt_hide": "Code: imports, the answer and the figure"}
 import pandas as pd
 import torch
-from IPython.display import Markdown
 
 import robustmer as rm
-from robustmer.book.answers import answer, own_run
-from robustmer.book.display import table
-from robustmer.book.figures import dots
-from robustmer.book.picture import show
-from robustmer.book.plots import diagram, lines
-from robustmer.book.registry import HERO, System
-from robustmer.experiments import project
+from robustmer.book import answers, display, figures, picture, plots, registry
+from robustmer.experiments import project, statistics
 from robustmer.experiments.papers import nmer
-from robustmer.experiments.statistics import paired, summarise
+from robustmer.experiments.papers.profiles import ledger_of
 from robustmer.metrics import ua
 from robustmer.nn.gaussians import kl_to_standard
-from robustmer.noise import stream
-from robustmer.systems import InvariantTeacher
-from robustmer.training import seeded
 
 iemocap = {"audio": (130,), "visual": (342,), "text": (1024,)}
 four = rm.Classify("emotion", ("happy", "angry", "sad", "neutral"))
-networks = {}
-for letters, shapes in {"a, v, l": iemocap, "a, v": {m: iemocap[m] for m in ("audio", "visual")}}.items():
-    networks[letters] = rm.NMER(shapes, four, InvariantTeacher(shapes, four), tokens=tokens)
+shapes = {"a, v, l": iemocap, "a, v": {m: iemocap[m] for m in ("audio", "visual")}}
+networks = {letters: rm.NMER(s, four, rm.InvariantTeacher(s, four), tokens=tokens) for letters, s in shapes.items()}
 network = networks["a, v, l"]
-total, transformer = (sum(p.numel() for p in part.parameters()) for part in (network, network.transformer))
-latent = pd.read_csv(project() / "results/measured/nmer/derived_latent.csv")
+latent = pd.read_csv(project() / "results/measured/nmer/derived_latent.csv").assign(system="NMER")
 latent["value"] *= 100
-replaced = summarise(latent, ["latent"]).set_index("latent")
-drop = paired(latent, "mean", "prior sample", by="latent")
-
-answer(
-    (f"{transformer / total:.0%} of the weights sit in a transformer that, read literally, sees one token: it is a linear map.",
-     "printed"),
-    (f"The latent is used: without its own value UA falls by {drop['mean']:.1f} points ({drop['low']:.1f} to "
-     f"{drop['high']:.1f}) on 24 actors.", "people"),
-    "The losses of classification and reconstruction fall; those of invariance and KL begin small.",
-)  # fmt: skip
-
+drop = statistics.paired(latent, "mean", "prior sample", by="latent")
+answers.answer(
+    (f"{rm.count_parameters(network.transformer) / rm.count_parameters(network):.0%} of the weights sit in a transformer that, read "
+     "literally, sees one token: it is a linear map.", "printed"),
+    (f"The latent is used: without its own value UA falls by {drop['mean']:.1f} points ({drop['low']:.1f} to {drop['high']:.1f}) on 24 "
+     "actors.", "people"),
+    ("The losses of classification and reconstruction fall; those of invariance and KL begin small.", "synthetic"))  # fmt: skip
 boxes = {
     "noisy\na, v, l": (0, 1, ""), "specific\nencoders, h′": (1, 0.4, "learns"), "invariant\nencoders": (1, 1.6, "learns"),
     "shared layers\nH′": (2, 1.6, "learns"), "transformer": (2, 0.4, "learns"), "μ, σ²\nlatent z": (3, 0.4, "learns"),
-    "decoder\nC": (4, 1, "learns"), "classifier": (5, 1, "learns"), "clean\na, v, l": (0, 2.8, ""),
-    "teacher": (2, 2.8, "frozen"), "emotion": (6, 1, ""),
-}  # fmt: skip
-arrows = [
-    ("noisy\na, v, l", "specific\nencoders, h′", ""), ("noisy\na, v, l", "invariant\nencoders", ""),
-    ("invariant\nencoders", "shared layers\nH′", ""), ("specific\nencoders, h′", "transformer", ""),
-    ("shared layers\nH′", "transformer", ""), ("transformer", "μ, σ²\nlatent z", ""), ("μ, σ²\nlatent z", "decoder\nC", ""),
-    ("shared layers\nH′", "decoder\nC", ""), ("decoder\nC", "classifier", ""), ("classifier", "emotion", ""),
-    ("clean\na, v, l", "teacher", ""), ("teacher", "shared layers\nH′", "L_inv"), ("teacher", "decoder\nC", "L_mse"),
-]  # fmt: skip
-show(
-    lambda width: diagram(boxes, arrows, width),
-    "fig-nmer-network",
+    "decoder\nC": (4, 1, "learns"), "classifier": (5, 1, "learns"), "clean\na, v, l": (0, 2.8, ""), "teacher": (2, 2.8, "frozen"),
+    "emotion": (6, 1, "")}  # fmt: skip
+paths = [
+    ("noisy\na, v, l", "specific\nencoders, h′", "transformer", "μ, σ²\nlatent z", "decoder\nC", "classifier", "emotion"),
+    ("noisy\na, v, l", "invariant\nencoders", "shared layers\nH′", "transformer"), ("shared layers\nH′", "decoder\nC"),
+    ("clean\na, v, l", "teacher")]  # fmt: skip
+arrows = [(*pair, "") for path in paths for pair in zip(path, path[1:], strict=False)]
+arrows += [("teacher", "shared layers\nH′", "$L_{inv}$"), ("teacher", "decoder\nC", "$L_{mse}$")]
+picture.show(
+    lambda width: plots.diagram(boxes, arrows, width), "fig-nmer-network",
     "NMER, the paper's Fig. 2 redrawn. A frozen teacher's features of the clean samples are the targets of H′ and of the joint "
     "representation C.",
-    "A diagram. Noisy features enter specific and invariant encoders; the latter pass shared layers. Both enter a transformer, "
-    "then a latent, a decoder and a classifier. A frozen teacher reads clean features and gives targets for the shared features "
-    "and for the decoder's output.",
-)  # fmt: skip
+    "A diagram. Noisy features enter specific and invariant encoders; the latter pass shared layers. Both enter a transformer, then a "
+    "latent, a decoder and a classifier. A frozen teacher reads clean features and gives targets for the shared features and for the "
+    "decoder's output.")  # fmt: skip
 
 # %% [markdown]
 # ## The parts and their sizes
@@ -108,17 +89,12 @@ attributes = {
     "transformer": "transformer", "to mean": "to_mu", "to log-variance": "to_logvar", "decoder": "decoder",
     "classifier": "classifier", "teacher (frozen)": "teacher",
 }  # fmt: skip
-parts = {
-    name: {letters: system.get_submodule(path) for letters, system in networks.items()}
-    for name, path in attributes.items()
-}
-sizes = pd.DataFrame({name: {k: rm.count_parameters(part) for k, part in row.items()} for name, row in parts.items()}).T
+sizes = pd.DataFrame({letters: {part: rm.count_parameters(system.get_submodule(path)) for part, path in attributes.items()}
+                      for letters, system in networks.items()})  # fmt: skip
 sizes.loc["all of NMER"] = sizes.sum()
-
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this table", "code_prompt_hide": "Code of this table"}
-table(sizes.rename_axis("part"), "tbl-nmer-sizes", "Parameters of NMER for the features of IEMOCAP",
-      "Counted from the modules, for three and for two modalities. Transformer and shared layers have the sizes of the paper's "
-      "released code.")  # fmt: skip
+display.table(sizes.rename_axis("part"), "tbl-nmer-sizes", "Parameters of NMER for the features of IEMOCAP",
+              "Counted from the modules, for three and for two modalities. Transformer and shared layers have the sizes of the paper's "
+              "released code.")  # fmt: skip
 
 # %% [markdown]
 # The paper does not state what the transformer's sequence is. Read literally, a sample is **one token** of width 768.
@@ -127,8 +103,8 @@ table(sizes.rename_axis("part"), "tbl-nmer-sizes", "Parameters of NMER for the f
 # sequence, so a prediction depends on the other samples of its batch. A law of this book forbids that.)
 
 # %%
-attention = rm.NMER(iemocap, four, InvariantTeacher(iemocap, four)).transformer.layers[0]["attention"].eval()
-x = torch.randn(5, 1, 768, generator=stream("tokens", seed))  # five samples of one token
+attention = rm.NMER(iemocap, four, rm.InvariantTeacher(iemocap, four)).transformer.layers[0]["attention"].eval()
+x = torch.randn(5, 1, 768, generator=rm.stream("tokens", seed))  # five samples of one token
 with torch.no_grad():
     print(f"largest difference to W_o W_v x: {(attention(x) - attention.out(attention.value(x))).abs().max():.0e}")
 print(
@@ -145,43 +121,43 @@ print(
 # latent from $\mathcal{N}(0, 1)$, $\mathcal{L}_{mse}$ the squared error of $\mathbf{C}$, $\mathcal{L}_{inv}$ that of
 # $\mathbf{H}'$, and $\mathcal{L}_{cls}$ the cross-entropy. The targets are the frozen teacher's features of the clean sample.
 # Equation 6 has no reduction, and equation 7 divides by the number $N$ of values. Here both are summed over a sample and divided
-# by the same $N$, the width of $\mathbf{C}$, so that their sum is a negative evidence bound up to a factor.
+# by the same $N$, the width of $\mathbf{C}$. Their sum is then a negative evidence bound, up to a factor.
 
 # %%
-p = nmer.PROFILES[profile]
-data = rm.corpora.load(corpus, **({"size": p.size, "pooled": p.pooled} if corpus == "synthetic" else {}))
-mixture = rm.incomplete(data.modalities, rm.NoiseScheduler(nmer.NOISES[noise], snr_db=snr_db))
-options = {"tokens": tokens}
+grid = nmer.STUDY.grid(profile, corpus, first_seed=seed)
+mixture = rm.incomplete(grid.modalities, rm.NoiseScheduler(nmer.NOISES[noise], snr_db=snr_db))
+recipe = grid.cells("NMER", mixture, [rm.CLEAN], "UA", tokens=tokens)[
+    0
+].recipe  # fold, seed and budget of the book's tables
+teacher = rm.trained(recipe.upstream["teacher"], ledger_of("nmer", profile), device)  # shared between pages
+data = recipe.corpus.load()
 system, history = rm.train(
-    rm.NMER, data, mixture=mixture, budget=p.budget, seed=seed, options=options, device=device
-)  # its teacher first
+    rm.NMER, data, recipe.task, mixture, recipe.fold, seed, recipe.budget, recipe.options, {"teacher": teacher}, device
+)
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this figure", "code_prompt_hide": "Code of this figure"}
+# %%
 terms = {"task": "classification", "inv": "invariance", "mse": "reconstruction", "kl": "KL"}
 records = history.frame.rename(columns=terms)
-curves = (
-    records.melt("step", list(terms.values()), "series").rename(columns={"step": "x"}).assign(panel="weighted loss")
-)
-own_run(profile, data.name, ["one fold, one training"])
-show(
-    lambda width: lines(curves, "optimizer step", "weighted loss", width, log=True, height=260),
-    "fig-nmer-losses",
-    "Classification and reconstruction fall. Invariance begins small, because the encoders start from the teacher's; KL begins "
-    "small, because the first posterior is close to the prior.",
-    "Four curves over the steps of one training, on a logarithmic axis. Classification is highest and falls, reconstruction falls "
-    "slowly, invariance and KL are lower and do not fall from their first value.",
-    corpus=data.name,
-)  # fmt: skip
+curves = records.melt("step", list(terms.values()), "series").rename(columns={"step": "x"})
+
+# %% tags=["hide-input"]
+answers.own_run(profile, data.name, ["one fold, one training"])
+picture.show(
+    lambda width: plots.lines(curves, "optimizer step", "weighted loss", width, log=True, height=260), "fig-nmer-losses",
+    "Classification and reconstruction fall. Invariance begins small, because the encoders start from the teacher's; KL begins small, "
+    "because the first posterior is close to the prior.",
+    "Four curves over the steps of one training, on a logarithmic axis. Classification is highest and falls, reconstruction falls slowly, "
+    "invariance and KL are lower and do not fall from their first value.", data.name)  # fmt: skip
 
 # %% [markdown]
 # **Why one divisor?** The released code sums the KL over the batch and averages the squared error. Compare the two parts of
 # the generation loss before training, by reduction:
 
 # %%
-with seeded("first step", seed), torch.no_grad():
-    first = rm.NMER(data.shapes, data.task(), InvariantTeacher(data.shapes, data.task()), tokens=tokens).train()
+with rm.seeded("first step", seed), torch.no_grad():
+    first = rm.NMER(data.shapes, data.task(), rm.InvariantTeacher(data.shapes, data.task()), tokens=tokens).train()
     batch = data.fold(0).train[:128]
-    out = first.joint(rm.corrupt(batch, mixture, stream("first step", seed)))
+    out = first.joint(rm.corrupt(batch, mixture, rm.stream("first step", seed)))
     kl = kl_to_standard(out.mu, out.logvar)
     error = (out.c - first.targets(batch)["specific"]).square()
 ratios = pd.Series({
@@ -197,22 +173,21 @@ ratios.to_frame()
 #
 # ## Is the latent used?
 #
-# A latent that carries nothing can be replaced without loss. So the trained network classifies test samples with the latent's
-# mean (as in every evaluation), with a sample of the posterior, with a sample of the prior $\mathcal{N}(0, 1)$, and with the
-# mean of a sample of another class. On people:
+# A latent that carries nothing can be replaced without loss. So the trained network classifies test samples with four
+# latents. They are the mean, as in every evaluation, a draw of the posterior, a draw of the prior $\mathcal{N}(0, 1)$, and the mean
+# of another class's sample. On people:
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this figure", "code_prompt_hide": "Code of this figure"}
-order = ["mean", "posterior sample", "prior sample", "of another class"]
-shown = replaced.loc[order].reset_index().assign(row=lambda t: t["latent"], value=lambda t: t["mean"], system="NMER")
-show(
-    lambda width: dots(shown, {"NMER": System("NMER", "", HERO, "o")}, "UA (%)", width, lines=100 / 8),
-    "fig-nmer-latent",
+# %%
+replaced = statistics.summarise(latent, ["latent", "system"])
+replaced = replaced.assign(row=replaced["latent"], value=replaced["mean"])
+
+# %% tags=["hide-input"]
+picture.show(
+    lambda width: figures.dots(replaced, {"NMER": registry.look("NMER")}, "UA (%)", width, lines=100 / 8), "fig-nmer-latent",
     "The classifier needs the latent of its own sample. NMER on RAVDESS-AV at −10 dB, 95% intervals over six folds of actors. Line: "
     "chance.",
-    "Four dots with intervals. The mean and a posterior sample reach nearly the same UA; a prior sample and the mean of another "
-    "class are far lower.",
-    corpus="RAVDESS-AV",
-)  # fmt: skip
+    "Four dots with intervals. The mean and a posterior sample reach nearly the same UA; a prior sample and the mean of another class are "
+    "far lower.", "RAVDESS-AV")  # fmt: skip
 
 # %% [markdown]
 # The same on the network trained above, in code:
@@ -220,20 +195,19 @@ show(
 # %%
 valid = data.fold(0).valid
 condition = next(iter(mixture))
-with torch.no_grad(), seeded("latent", seed):
-    out = system.to("cpu").eval().joint(rm.corrupt(valid, condition, stream(valid.name, condition)))
+with torch.no_grad(), rm.seeded("latent", seed):
+    out = system.to("cpu").eval().joint(rm.corrupt(valid, condition, rm.stream(valid.name, condition)))
     for name, z in {"mean": out.mu, "prior sample": torch.randn_like(out.mu)}.items():
         guess = system.classifier(system.decode(z, out.invariant)).argmax(1)
         print(f"{name:13} UA {ua(valid.labels[data.task().label], guess):.2f}")
 nats = kl_to_standard(out.mu, out.logvar).mean(0)
-
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code", "code_prompt_hide": "Code"}
-Markdown(f"{int((nats > 0.01).sum())} of {len(nats)} latent dimensions carry more than a hundredth of a nat, all together "
-         f"{float(nats.sum()):.1f} nats a sample.")  # fmt: skip
+print(
+    f"{int((nats > 0.01).sum())} of {len(nats)} dimensions carry more than 0.01 nats, all together {float(nats.sum()):.1f}"
+)
 
 # %% [markdown]
-# Whether the network is worth its weights is the question of {ref}`nmer-table-2`, where logistic regression meets the same noise,
-# and whether both parts help that of {ref}`nmer-ablation`.
+# Is the network worth its weights? {ref}`nmer-table-2` compares it with logistic regression that met the same noise. Do both
+# parts help? {ref}`nmer-ablation` takes them away.
 #
 # **Exercises**
 #

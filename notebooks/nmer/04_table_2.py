@@ -121,7 +121,7 @@ numbers_folded(wide(scores, row=lambda row: look(row).label, column=str).rename_
 # %% [markdown]
 # ## Limits
 #
-# - RAVDESS-AV is 360 takes of 24 actors, with voice and face as one vector each; 14 of the 56 face features are the outputs of an emotion classifier.
+# - RAVDESS-AV is 360 takes of 24 actors, with voice and face as one vector each. Of the 56 face features, 14 are outputs of an emotion classifier.
 # - CMU-MOSI has one split of 93 videos: its intervals are over seeds and say nothing of other people.
 # - On one vector a modality, LSTM, convolution and attention are fully connected layers.
 #

@@ -248,8 +248,8 @@ print(compared(*met, Estimate("", worth["mean"], worth["low"], worth["high"])))
 # %% [markdown]
 # ## A corpus of your own
 #
-# Arrays become a batch by `collate`, which pads and checks them; `Corpus` adds classes and a split, and refuses one that gives
-# a speaker to two parts. The modalities have any names. In two of these three folds no speaker of the train part wears the
+# `collate` pads and checks arrays and makes a batch of them. `Corpus` adds classes and a split, and refuses a split that puts
+# one speaker into two parts. Modalities can have any names. In two of these three folds no speaker of the train part wears the
 # sensor of the pulse.
 
 # %%

@@ -27,51 +27,40 @@ profile: str = "quick"  # changes nothing on this page: it shows what was measur
 import json
 
 import pandas as pd
-from IPython.display import Markdown
 
-from robustmer.book.answers import answer, numbers_folded
-from robustmer.book.display import table
-from robustmer.book.figures import dots
-from robustmer.book.picture import show
-from robustmer.book.plots import stacks
-from robustmer.book.registry import GREY, System
+from robustmer.book import answers, display, figures, picture, plots, registry
 from robustmer.experiments import project
 from robustmer.experiments.papers import PAPERS, results
 
 trainings = {paper: results(paper).trainings for paper in ("nmer", "nmer_beyond")}
-records = pd.DataFrame([
-    {"paper": paper, "key": key, "system": record["recipe"]["system"], "dataset": record["dataset"], "seconds": record["seconds"]}
-    for paper, part in trainings.items() for key, record in part.items()
-])  # fmt: skip
-hours = records["seconds"].sum() / 3600
+records = pd.DataFrame([{"key": key, "system": record["recipe"]["system"], "dataset": record["dataset"], "seconds": record["seconds"]}
+                        for part in trainings.values() for key, record in part.items()])  # fmt: skip
+spelling = {"IFMMIN": "IF-MMIN", "NMERWithoutVAE": "NMER w/o VAE"}
 bench = json.loads((project() / "results/measured/bench.json").read_text())
-peers = pd.read_csv(project() / "results/peers/nmer_step.csv").set_index("system")["seconds"]
-spelling = {"IFMMIN": "IF-MMIN"}
 steps = pd.DataFrame(bench["systems"]).assign(system=lambda t: t["system"].replace(spelling))
-steps["peer"] = steps["system"].map(peers)
+steps["peer"] = steps["system"].map(
+    pd.read_csv(project() / "results/peers/nmer_step.csv").set_index("system")["seconds"]
+)
 faster = (steps["peer"] / steps["step_seconds"]).dropna()
-
-answer(
-    (f"All measured tables of Part I took {hours:.1f} core hours for {len(records)} trainings.", "people"),
+answers.answer(
+    (f"All measured tables of Part I took {records['seconds'].sum() / 3600:.1f} core hours for {len(records)} trainings.", "people"),
     (f"A step at IEMOCAP's size is {faster.min():.1f} to {faster.max():.1f} times as fast as in the papers' released code.",
      "synthetic"),
-    "Most of it is spent in the encoders' forward and backward passes.",
-)  # fmt: skip
-
+    "Most of it is spent in the encoders' forward and backward passes.")  # fmt: skip
 order = ["Majority", "LogReg", "MEN", "MCTN", "MMIN", "IFMMIN", "NMERWithoutVAE", "NMER"]
 median = records.groupby(["dataset", "system"])["seconds"].quantile([0.1, 0.5, 0.9]).unstack().reset_index()
-median = median[median["system"].isin(order)].sort_values("system", key=lambda s: s.map(order.index))
-shown = median.assign(panel=median["dataset"], row=median["system"].replace(spelling | {"NMERWithoutVAE": "NMER w/o VAE"}),
-                      value=median[0.5], low=median[0.1], high=median[0.9], system="all")  # fmt: skip
-show(
-    lambda width: dots(shown, {"all": System("one training", "", GREY, "o")}, "seconds of one training", width),
-    "fig-nmer-cost-systems",
-    "A training of NMER takes several times as long as one of MEN. Median and the range of eight in ten trainings, one core, other "
+median = median[median["system"].isin(order)].sort_values("system", key=lambda name: name.map(order.index))
+shown = median.rename(columns={"dataset": "panel", 0.5: "value", 0.1: "low", 0.9: "high"}).sort_values(
+    "panel", kind="stable", ascending=False
+)
+shown = shown.assign(row=shown["system"].replace(spelling), system="all")
+looks = {"all": registry.System("one training", "", registry.GREY, "o")}
+picture.show(
+    lambda width: figures.dots(shown, looks, "seconds of one training", width), "fig-nmer-cost-systems",
+    "A training of NMER takes several times as long as one of MEN. Median and the range of eight in ten trainings, one core each, other "
     "programs running beside.",
-    "Two panels, one a corpus, with one row a system. Seconds grow from logistic regression to MEN, MCTN, the imagination networks "
-    "and NMER.",
-    corpus="RAVDESS-AV",
-)  # fmt: skip
+    "Two panels, one a corpus, with one row a system. Seconds grow from logistic regression to MEN, MCTN, the imagination networks and "
+    "NMER.", "RAVDESS-AV")  # fmt: skip
 
 # %% [markdown]
 # ## Table by table
@@ -94,19 +83,17 @@ for paper, corpus in [(p, c) for p in trainings for c in ("ravdess_av", "mosi_bc
                     "core hours": spent,
                 }
             )
-
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this table", "code_prompt_hide": "Code of this table"}
-tables = pd.DataFrame(rows).query("trainings > 0").sort_values(["corpus", "core hours"], ascending=[False, False])
-table(tables, "tbl-nmer-cost-tables", "What each table took",
-      "One core a training. Other programs ran on the same cores, so hours are an upper bound.", decimals=1)  # fmt: skip
+tables = pd.DataFrame(rows, columns=["corpus", "table", "trainings", "core hours"]).query("trainings > 0")
+display.table(tables.sort_values(["corpus", "core hours"], ascending=[False, False]), "tbl-nmer-cost-tables", "What each table took",
+              "One core a training. Other programs ran on the same cores, so hours are an upper bound.", decimals=1)  # fmt: skip
 
 # %% [markdown]
 # ## A step, and the papers' own code
 #
 # Both corpora of people have one vector a sample. The paper's own features are sequences, so a step is measured at IEMOCAP's
 # shapes: 128 samples of 155 audio frames (130 wide), 50 of video (342) and 22 tokens of text (1024), all at full length. The
-# papers' released code ran at the same shapes on the same kind of machine. The *floor* is what the step's products take at the
-# rate of one large matrix product, or its bytes at the rate of one large copy, whichever is longer.
+# papers' released code ran at the same shapes on the same kind of machine. The *floor* is the longer of two times: that
+# of the step's products at the rate of one large matrix product, and that of its bytes at the rate of one large copy.
 
 # %%
 floor = steps[["step_flops", "step_bytes"]] / [bench["rates"]["flops_per_second"], bench["rates"]["bytes_per_second"]]
@@ -119,32 +106,32 @@ cost = pd.DataFrame({
     "floor, s": floor.max(axis=1),
     "peak, MB": (steps["peak_bytes"] / 2**20).round().astype(int),
 })  # fmt: skip
+machine = f"{bench['processor']}, {bench['threads']} threads, torch {bench['torch']}, commit {bench['commit']}"
+display.table(cost, "tbl-nmer-step", "One training step of 128 samples at full length",
+              f"{machine}. Operations are counted product by product; peak memory is that of the process. Of a system with a teacher "
+              "the longer step.", decimals=2)  # fmt: skip
+parts = [
+    (line["system"], part, seconds) for line in steps.to_dict("records") for part, seconds in line["parts"].items()
+]
+parts = pd.DataFrame(parts, columns=["row", "part", "value"])
+floors = dict(zip(steps["system"], floor.max(axis=1), strict=True))
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this figure", "code_prompt_hide": "Code of this figure"}
-machine = (f"{bench['processor']}, {bench['threads']} threads, torch {bench['torch']}, commit {bench['commit']}; "
-           f"{bench['rates']['flops_per_second'] / 1e9:.0f} GFLOP/s in products.")  # fmt: skip
-table(cost, "tbl-nmer-step", "One training step of 128 samples at full length",
-      f"{machine} Operations are counted product by product; peak memory is that of the process. Of a system with a teacher the "
-      "longer step.", decimals=2)  # fmt: skip
+# %% tags=["hide-input"]
+picture.show(
+    lambda width: plots.stacks(parts, "seconds a step", width, floors, "floor"), "fig-nmer-step-parts",
+    "Backward takes half of a step, forward a third, and a step at most half as long again as its floor. Taking the samples from the "
+    "corpus is too short to see.",
+    "Stacked bars, one a system: a thin part for the noise, a third for the forward pass, about half for the backward pass. A black line "
+    "in every bar marks the floor.", "synthetic")  # fmt: skip
 
-names = {"data": "data", "noise": "noise", "forward": "forward", "backward": "backward", "update": "update"}
-parts = pd.DataFrame([{"row": s["system"], "part": names[part], "value": seconds}
-                      for s in steps.to_dict("records") for part, seconds in s["parts"].items()])  # fmt: skip
-show(
-    lambda width: stacks(parts, "seconds a step", width, dict(zip(steps["system"], floor.max(axis=1), strict=True)), "floor"),
-    "fig-nmer-step-parts",
-    "Backward takes most of a step, forward a third. A step takes one to two times its floor. Taking the samples from the corpus is "
-    "too short to see.",
-    "Stacked bars, one a system: a thin part for the noise, a third for the forward pass, more than half for the backward pass. A "
-    "black line in every bar marks the floor.",
-    corpus="synthetic",
-)  # fmt: skip
-nmer = steps.set_index("system").loc["NMER"]
-Markdown(f"NMER takes {nmer['step_seconds'] / steps.set_index('system').loc['MEN', 'step_seconds']:.1f} times the seconds of a step of "
-         f"MEN, with {nmer['parameters'] / steps.set_index('system').loc['MEN', 'parameters']:.0f} times the parameters: parameters do "
-         "not tell the time.")  # fmt: skip
+# %%
+one, other = (steps.set_index("system").loc[name] for name in ("NMER", "MEN"))
+for measure in ("step_seconds", "step_flops", "parameters"):
+    print(f"NMER over MEN, {measure}: {one[measure] / other[measure]:.1f}")
 
 # %% [markdown]
+# Parameters do not tell the time: most of NMER's sit in a transformer that reads one token a sample ({ref}`nmer-network`).
+#
 # Why it is faster than the papers' code: there the frozen teacher reads the clean samples in every step, here once a training.
 # Attention over a single token is computed as the linear map that it is. The directions and gates of an LSTM, and AdamW, are
 # fused.
@@ -175,19 +162,17 @@ for line in steps.to_dict("records"):
     needed[line["system"]] = 60 * epoch * (each + teachers * shared) / 3600
 pd.Series(needed, name="hours on two cores").round().astype(int).to_frame()
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code", "code_prompt_hide": "Code"}
-one, many = bench["at_once"][0], bench["at_once"][-1]
-Markdown(f"An extrapolation, not a run: {machine} Trainings side by side: {one['trainings']} of {one['system']} makes "
-         f"{one['steps_per_second']:.2f} steps a second, {many['trainings']} at once make {many['steps_per_second']:.2f} together."
-         + (" This was measured without a GPU." if bench["device"] == "cpu" else ""))  # fmt: skip
-
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this table", "code_prompt_hide": "Code of this table"}
+# %%
+for line in bench["at_once"]:
+    print(
+        f"{line['trainings']} of {line['system']} at once on {bench['device']}: {line['steps_per_second']:.2f} steps a second"
+    )
 per_system = records.groupby(["dataset", "system"])["seconds"].agg(["size", "median", "max", "sum"]).reset_index()
-per_system["hours"] = per_system.pop("sum") / 3600
-numbers_folded(per_system.rename(columns={"size": "trainings", "median": "median, s", "max": "longest, s", "dataset": "corpus"}),
-               "Seconds of one training, by system and corpus", decimals=1, file="nmer_seconds.csv")  # fmt: skip
+answers.numbers_folded(per_system, "Seconds of one training, by system and corpus", decimals=0, file="nmer_seconds.csv")
 
 # %% [markdown]
+# The hours are an extrapolation from measured epochs, not a run. How many trainings a GPU takes at once is not measured.
+#
 # **Exercises**
 #
 # 1. How many hours would all of Table 2 take if every training had a teacher of its own?

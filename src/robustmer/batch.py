@@ -1,4 +1,3 @@
-# second foundation
 """Batch: samples in every modality, with masks beside the data instead of meanings inside it."""
 
 from __future__ import annotations
@@ -100,7 +99,7 @@ class Batch:
         """What a system may read of a modality: floats and their mask, zeros where absent or padded."""
         x, mask = self.x[modality], self.mask[modality] & self.present[modality][:, None]
         x = x.float() / 255 if x.dtype == torch.uint8 else x
-        return x * mask.reshape(*mask.shape, *[1] * (x.ndim - 2)), mask
+        return torch.where(mask.reshape(*mask.shape, *[1] * (x.ndim - 2)), x, 0.0), mask
 
     def replace(self, **changes) -> Batch:
         return dataclasses.replace(self, **changes)

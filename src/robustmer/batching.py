@@ -1,4 +1,3 @@
-# second foundation
 """Batches of a training: shuffled, of similar length, each with what frozen parts compute from it."""
 
 from __future__ import annotations

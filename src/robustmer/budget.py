@@ -1,4 +1,3 @@
-# second foundation
 """Budget: how long a training lasts; History: what was recorded while it lasted."""
 
 from __future__ import annotations

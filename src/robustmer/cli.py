@@ -11,9 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
-from robustmer.book import end_children, known, nearest, printable
-
-PROFILES = ("smoke", "quick", "paper")
+from robustmer.book import PROFILES, end_children, known, nearest, printable
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,12 +30,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"robustmer {robustmer.__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(
-        to: argparse._SubParsersAction, name: str, do: Callable, about: str, example: str, **options: object
-    ) -> Parser:
-        sub = to.add_parser(
-            name, help=about, description=f"{about[0].upper()}{about[1:]}.", epilog=f"Example: {example}", **options
-        )
+    def command(to, name: str, do: Callable, about: str, example: str, **options: object) -> Parser:
+        sub = to.add_parser(name, help=about, description=f"To {about}.", epilog=f"Example: {example}", **options)
         sub.set_defaults(do=do)
         return sub
 
@@ -45,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     run = command(commands, "run", do_run, "execute a notebook with other parameters", example, add_help=False)
     run.add_argument("notebook", nargs="?", help="a page (nmer/04_table_2), or the path of a .py or .ipynb")
     run.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
-                     help="set a parameter; may be repeated; lists as YAML, e.g. -p corpora '[synthetic]'")  # fmt: skip
+                     help="set a parameter; may be repeated; a list is written as YAML, '[1, 2]'")  # fmt: skip
     run.add_argument("-o", "--output", metavar="OUT.ipynb", help="where to write the result (default: below runs/)")
     run.add_argument("-h", "--help", action="store_true", help="with a notebook: its parameters, with an example")
     run.set_defaults(parser=run)
@@ -65,12 +59,16 @@ def parser() -> argparse.ArgumentParser:
     compute.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda, cuda:1, ... (default: cpu)")
 
     results = command(commands, "results", do_results, "show what was measured for a paper; `results publish PAPER` "
-                      "moves finished runs of profile paper to results/measured",
+                      "moves finished trainings of profile paper to results/measured",
                       "robustmer results nmer --where system=NMER --where snr_db=-40")  # fmt: skip
     results.add_argument("words", nargs="*", metavar="[publish] PAPER", help="a paper, or the folder of a ledger")
     results.add_argument("--profile", choices=PROFILES, default="paper", help="its size (default: paper)")
     results.add_argument("--where", action="append", default=[], metavar="COLUMN=VALUE",
                          help="print the single scores that have this value; may be repeated")  # fmt: skip
+
+    weights = command(commands, "weights", do_weights, "count the stored weights of upstream systems",
+                      "robustmer weights --unneeded")  # fmt: skip
+    weights.add_argument("--unneeded", action="store_true", help="delete those that no recipe of the papers names")
 
     data = commands.add_parser("data", help="list the corpora, or check files on disk")
     verbs = data.add_subparsers(required=True, metavar="list|check")
@@ -191,30 +189,19 @@ def do_results(args: argparse.Namespace) -> int:
     return 0
 
 
+def do_weights(args: argparse.Namespace) -> int:
+    from robustmer.book.results import weights
+
+    print(printable("\n".join(weights(args.unneeded))))
+    return 0
+
+
 def do_book(args: argparse.Namespace) -> int:
     from robustmer.book import build
-    from robustmer.corpora import data_folder
-    from robustmer.experiments import check_device, project
+    from robustmer.experiments import check_device, data, project
 
     check_device(args.device)
-    return build.build(args.profile, args.device, args.jobs, args.force, project(), data_folder())
-
-
-@contextlib.contextmanager
-def data_of_project() -> Iterator[None]:
-    """Corpora lie in ROBUSTMER_DATA, else in `data` of the project, whichever of its folders is the current one."""
-    from robustmer.experiments import project
-
-    inside = False
-    with contextlib.suppress(FileNotFoundError):
-        inside = "ROBUSTMER_DATA" not in os.environ and bool(project())
-    if inside:
-        os.environ["ROBUSTMER_DATA"] = str(project() / "data")
-    try:
-        yield
-    finally:
-        if inside:
-            del os.environ["ROBUSTMER_DATA"]
+    return build.build(args.profile, args.device, args.jobs, args.force, project(), data())
 
 
 @contextlib.contextmanager
@@ -240,7 +227,7 @@ def stoppable() -> Iterator[None]:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
-        with stoppable(), data_of_project():
+        with stoppable():
             return args.do(args)
     except BrokenPipeError:  # the reader of a pipe, such as head, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

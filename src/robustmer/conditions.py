@@ -1,4 +1,3 @@
-# second foundation
 """Condition: which modalities a system sees clean, corrupted, or not at all; Mixture: conditions with probabilities."""
 
 from __future__ import annotations
@@ -125,14 +124,20 @@ def parts_of(mixture: Condition | Mixture) -> dict[Condition, int]:
             f"the probabilities of the mixture's {len(mixture)} conditions sum to {sum(mixture.values()):g}; they must "
             "sum to 1 (uniform(conditions) gives each the same; for one modality there is no incomplete condition)"
         )
-    shares = {c: Fraction(p).limit_denominator(FINEST) for c, p in mixture.items() if p}
-    total = math.lcm(*(share.denominator for share in shares.values()))
-    if total > FINEST or sum(shares.values()) != 1:
+    used = {c: p for c, p in mixture.items() if p}
+    return dict(zip(used, whole_parts(tuple(used.values())), strict=True))
+
+
+@lru_cache(maxsize=64)  # every batch of a training asks
+def whole_parts(probabilities: tuple[float, ...]) -> tuple[int, ...]:
+    shares = [Fraction(p).limit_denominator(FINEST) for p in probabilities]
+    total = math.lcm(*(share.denominator for share in shares))
+    if total > FINEST or sum(shares) != 1:
         raise ValueError(
-            f"the mixture's probabilities {sorted(set(mixture.values()))} are no multiples of 1/{FINEST} or of a "
+            f"the mixture's probabilities {sorted(set(probabilities))} are no multiples of 1/{FINEST} or of a "
             "coarser part; round them"
         )
-    return {c: int(share * total) for c, share in shares.items()}
+    return tuple(int(share * total) for share in shares)
 
 
 def turns(parts: Mapping[Condition, int]) -> tuple[int, ...]:

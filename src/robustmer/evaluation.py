@@ -1,4 +1,3 @@
-# second foundation
 """evaluate: score a trained system under conditions; noise_cost: what noise costs, with an error over speakers."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# second foundation
 r"""The noise scheduler of NMER section 2.2: which noise, how much of it, and how it is added.
 
 Making noise and adding it are two steps. A *kind* makes a noise tensor: `Gaussian()`, `Impulse(p)`, or any callable
@@ -249,9 +248,7 @@ class NoiseScheduler:
                 f"kind={self.kind!r}: give Gaussian(), Impulse(p) or a callable (shape, generator) -> tensor"
             )
         if (self.snr_db is None) == (self.steps is None):
-            raise ValueError(
-                f"NoiseScheduler got snr_db={self.snr_db} and steps={self.steps}: give exactly one of the two"
-            )
+            raise ValueError(f"NoiseScheduler got snr_db={self.snr_db} and steps={self.steps}: give exactly one")
         if self.steps is not None and (not isinstance(self.steps, int) or self.steps < 1):
             raise ValueError(
                 f"steps={self.steps!r}: T is an integer greater than zero (NMER 2.2.2); for no noise leave "

@@ -1,4 +1,3 @@
-# second foundation
 """RegionNoise: noise on a box of a picture, in a share of its frames."""
 
 from __future__ import annotations

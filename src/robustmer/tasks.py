@@ -1,4 +1,3 @@
-# second foundation
 """Task: what is asked of a system. It decides the width of the output, the loss, the scores and the kept weights."""
 
 from __future__ import annotations
@@ -217,7 +216,7 @@ class Reconstruct(Task):
         scores = {name: float(values.nanmean()) for name, values in known.items()}
         for metric in self.names:
             values = [value for name, value in scores.items() if name.split(" ")[0] == metric]
-            scores[metric] = sum(values) / len(values)
+            scores[metric] = sum(values) / len(values) if values else float("nan")
         return scores
 
     def validation(self, answers: Answers) -> tuple[float, float]:

@@ -1,4 +1,3 @@
-# second foundation
 """fit: train a system on the train and validation splits; train: from a corpus to a trained system."""
 
 from __future__ import annotations

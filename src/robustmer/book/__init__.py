@@ -7,6 +7,9 @@ import difflib
 from collections.abc import Iterable
 
 
+PROFILES = ("smoke", "quick", "paper")
+
+
 def printable(text: object) -> str:
     """The text with control characters spelled out, so that no name from data can steer a terminal."""
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in str(text))

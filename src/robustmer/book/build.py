@@ -33,7 +33,7 @@ from tqdm import tqdm
 from robustmer.book import end_children, known, printable
 from robustmer.book.pages import inputs_digest, notebook_file, page_name, pages, read, stamp_in, stamp_of
 from robustmer.book.parameters import parameters_of, validate
-from robustmer.experiments import path_of, runs
+from robustmer.experiments import data, path_of, project, runs
 
 
 class BookFailed(RuntimeError):
@@ -81,12 +81,10 @@ def say(text: str) -> None:
 
 def environment(workers: int) -> dict[str, str]:
     """Environment variables of the kernels, which start in the folders of their notebooks."""
-    variables = {"PYTHONHASHSEED": "0", "TQDM_DISABLE": "1", "JUPYTER_PREFER_ENV_PATH": "1",
-                 "MPLBACKEND": "module://matplotlib_inline.backend_inline"}  # fmt: skip
-    for name in ("ROBUSTMER_DATA", "ROBUSTMER_HOME"):
-        if os.environ.get(name):
-            variables[name] = str(path_of(os.environ[name]).resolve())
-    return variables | ({"OMP_NUM_THREADS": "1"} if workers > 1 else {})
+    threads = {"OMP_NUM_THREADS": "1"} if workers > 1 else {}
+    home = {"ROBUSTMER_HOME": str(project())} if os.environ.get("ROBUSTMER_HOME") else {}
+    return {"PYTHONHASHSEED": "0", "TQDM_DISABLE": "1", "JUPYTER_PREFER_ENV_PATH": "1", "ROBUSTMER_DATA": str(data()),
+            "MPLBACKEND": "module://matplotlib_inline.backend_inline", **home, **threads}  # fmt: skip
 
 
 def prepare(variables: Mapping[str, str]) -> None:
@@ -191,7 +189,7 @@ def run(notebook: str | Path, texts: Mapping[str, str], output: str | Path | Non
 
 
 def execute_pages(
-    common: Mapping[str, Any], workers: int, force: Iterable[str], root: Path, data: Path
+    common: Mapping[str, Any], workers: int, force: Iterable[str], root: Path, corpora: Path
 ) -> dict[str, str]:
     """Execute the pages whose hash changed or that `force` names; return {page: reason} of those that failed.
 
@@ -199,7 +197,7 @@ def execute_pages(
     """
     listed = pages(root)
     forced = {name for text in force for name in named(text, [page.name for page in listed], root)}
-    inputs, jobs = inputs_digest(root, data), []
+    inputs, jobs = inputs_digest(root, corpora), []
     for page in listed:
         model = parameters_of(read(page.source), page.name)
         parameters = validate(model, {name: common[name] for name in model.model_fields if name in common})
@@ -235,7 +233,7 @@ def render(root: Path) -> Path:
     return root / "_build/html/index.html"
 
 
-def build(profile: str, device: str, workers: int, force: Iterable[str], root: Path, data: Path) -> int:
+def build(profile: str, device: str, workers: int, force: Iterable[str], root: Path, corpora: Path) -> int:
     """`robustmer book`: execute the pages that changed, render the book, print its address. Returns the exit code.
 
     A second build in the same project waits for the first.
@@ -248,7 +246,7 @@ def build(profile: str, device: str, workers: int, force: Iterable[str], root: P
         say("another build works in this project; waiting for it")
         held = lock.acquire()
     with held:
-        failures = execute_pages({"profile": profile, "device": device}, workers, force, root, data)
+        failures = execute_pages({"profile": profile, "device": device}, workers, force, root, corpora)
         if failures:
             say(f"failed, so the book was not rendered; finished pages are kept: {', '.join(failures)}")
             return 1

@@ -109,7 +109,7 @@ def rows_of_marks(
 
 
 def label_row(ax: Axes, y: float, lines: Sequence[str]) -> None:
-    """The words of a row, a text for every line: a browser's font is not the one that aligned them."""
+    """The words of a row, one text per line, because a browser's font is not the one that aligned them."""
     for number, line in enumerate(lines):
         shift = 14 * ((len(lines) - 1) / 2 - number)
         ax.annotate(line, (0, y), (-6, shift), ax.get_yaxis_transform(), "offset points", ha="right", va="center",
@@ -132,7 +132,7 @@ def look_of(mark: Evidence) -> dict[str, object]:
 
 
 def tip(line: Mapping[str, object]) -> str:
-    """What is shown under the pointer: the note of the mark, its value and its interval."""
+    """The text under the pointer: the note of the mark, its value and its interval."""
     value = f"{line['value']:.1f}" if math.isnan(line["low"]) else (
         f"{line['value']:.1f} ({line['low']:.1f} to {line['high']:.1f})")  # fmt: skip
     return f"{line.get('note') or line['row']}: {value}".replace(" -", " −").replace("(-", "(−")

@@ -17,11 +17,9 @@ import yaml
 from nbformat import NotebookNode
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, create_model
 
-from robustmer.book import known, nearest
+from robustmer.book import PROFILES, known, nearest
 from robustmer.experiments import check_device
 
-PROFILES = ("smoke", "quick", "paper")
-NOISES = ("gaussian", "impulse")
 TYPES = {"int": int, "float": float, "bool": bool, "str": str, "list": list, "dict": dict, "Any": Any}
 
 
@@ -133,10 +131,14 @@ def checked(name: str, value: Any) -> Any:
             raise ValueError(f"{item} is negative; give 0 or more")
         if name == "device":
             check_device(item)
+        if name == "profile":
+            known(item, PROFILES, name)
         if name == "corpus":
             from robustmer.corpora import CORPORA
 
-            known(item, CORPORA, "corpus")
-        if name in ("profile", "noise"):
-            known(item, PROFILES if name == "profile" else NOISES, name)
+            known(item, CORPORA, name)
+        if name == "noise":
+            from robustmer.experiments.papers.nmer import NOISES
+
+            known(item, NOISES, name)
     return value

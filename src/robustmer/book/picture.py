@@ -2,7 +2,7 @@
 
 `show` displays a figure in Jupyter and in the book. In the book it becomes the directive `picture`, which `setup` (an
 extension of Sphinx, named in `_config.yml`) turns into a figure that {numref}`NAME` can cite. The picture has no
-background; the book's style sheet turns its light and dark around on a dark page.
+background; on a dark page the book's style sheet swaps its light and dark colours.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 WIDE, NARROW = 760, 350
-"""Widths in CSS pixels: the text column on a desk, and on a phone of 390 px."""
+"""Widths in CSS pixels of the text column: on a desktop screen, and on a phone of 390 px."""
 
 INK, MUTED, RULE, PAPER = "#222832", "#48566b", "#d8dbdf", "#ffffff"
 """Text, lesser text, thin lines, background."""
@@ -35,7 +35,7 @@ STYLE = {
 """One point is one CSS pixel, so no text is smaller than 9 px at any width."""
 
 TIP = "tip:"
-"""A mark whose gid begins so shows the rest of it under the pointer."""
+"""The prefix of a mark's gid; the rest of the gid is shown under the pointer."""
 
 TIDY = {
     r"<metadata>.*?</metadata>|<style type[^>]*>.*?</style>| transform=\"rotate\(-0 [^)]*\)\"": "",
@@ -47,7 +47,7 @@ TIDY = {
 
 
 def svg(figure: Figure, salt: str = "") -> str:
-    """The figure as one line of SVG, digits behind a hundredth of a pixel cut. `salt` makes its ids."""
+    """The figure as one line of SVG, with lengths cut to a hundredth of a pixel. `salt` makes its ids."""
     file = io.StringIO()
     with mpl.rc_context(STYLE | {"svg.hashsalt": salt or "picture"}):
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -90,8 +90,8 @@ def tips_of(kind: str, figure: Figure, text: str) -> str:
 def show(draw: Figure | Callable[[int], Figure], name: str, caption: str, alt: str, corpus: str = "") -> None:
     """Display a figure that any page can cite by {numref}`NAME`.
 
-    `draw` is a figure, or a function of the width in pixels, drawn for desks and for phones. `alt` says in
-    words what the figure shows. `corpus` is what it was measured on. Raises ValueError for a name with more than lower
+    `draw` is a figure, or a function of the width in pixels, drawn for desktops and phones. `alt` says in
+    words what the figure shows. `corpus` names the data behind it. Raises ValueError for a name with more than lower
     case, digits and hyphens, and for a caption or an alternative that is empty or of several lines.
     """
     from IPython.display import display

@@ -27,11 +27,13 @@ NARROW_LEGEND = 500
 
 def lines(
     frame: pd.DataFrame, xlabel: str, ylabel: str, width: int = WIDE, marks: pd.DataFrame | None = None,
-    dashed: Iterable[str] = (), at: Sequence[float] = (), height: float = 300, xlim=None, ylim=None, log: bool = False,
-    colours: Sequence[str] = COLOURS, columns: int = 0, steps: bool = False, sharey: bool = True,
+    dashed: Iterable[str] = (), at: Sequence[float] = (), diagonal: bool = False, height: float = 300, xlim=None,
+    ylim=None, log: bool = False, sharey: bool = True, steps: bool = False, colours: Sequence[str] = COLOURS,
+    columns: int = 0,
 ) -> Figure:  # fmt: skip
     """Curves: columns series, x and value, optional panel, and low and high for a band. `marks` has the same columns
-    (and optional note) and is drawn as points in the colour of its series; `at` draws thin horizontal lines."""
+    (and optional note) and is drawn as points in the colour of its series; `at` draws thin horizontal lines, `diagonal`
+    the line on which x and value are equal."""
     frame = frame if "panel" in frame else frame.assign(panel="")
     marks = frame[:0] if marks is None else marks if "panel" in marks else marks.assign(panel="")
     series = list(dict.fromkeys([*frame["series"], *marks["series"]]))
@@ -58,6 +60,8 @@ def lines(
                         mec=PAPER,
                         gid=TIP + note,
                     )
+            if diagonal:
+                ax.axline((0, 0), slope=1, color=MUTED, linewidth=1, linestyle="--", zorder=0)
             for y in at:
                 ax.axhline(y, color=MUTED, linewidth=0.8, linestyle=":", zorder=0)
             ax.set(xlabel=xlabel, title=panel, **{k: v for k, v in (("xlim", xlim), ("ylim", ylim)) if v is not None})
@@ -180,7 +184,7 @@ def diagram(
     (left, right), (low, high) = ((min(values), max(values)) for values in zip(*at.values(), strict=True))
     across, down = right - left + size[0] + 0.2, high - low + size[1] + 0.2
     with mpl.rc_context(STYLE):
-        figure, ax = pyplot.subplots(figsize=(width / 72, width / 72 * down / across * (0.62 if narrow else 1) + 0.6))
+        figure, ax = pyplot.subplots(figsize=(width / 72, width / 72 * down / across * (0.95 if narrow else 1) + 0.6))
         for start, end, words in arrows:
             (x, y), (u, v) = at[start], at[end]
             flat = abs(u - x) * size[1] > abs(v - y) * size[0]  # leaves by a side, or by the top or the bottom

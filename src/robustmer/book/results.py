@@ -43,13 +43,13 @@ def scores(paper: str, ledger: Ledger, profile: str) -> pd.DataFrame:
 
 
 def about(record: Mapping) -> dict[str, object]:
-    """What identifies a training, and the ratio that its intervals need."""
+    """The fields that identify a training, and the ratio that its intervals need."""
     return {"fold": record["recipe"]["fold"], "seed": record["recipe"]["seed"], "key": record["key"],
             "commit": record.get("commit", ""), "test_to_train": record["split"]["test_to_train"]}  # fmt: skip
 
 
 def scores_of_folder(ledger: Ledger) -> pd.DataFrame:
-    """Every score of a ledger of one's own, whatever its corpora and systems."""
+    """Every score of a ledger of your own, for any corpora and systems."""
     frame = ledger.scores()[["key", "condition", "metric", "value"]]
     rows = [{"dataset": record["dataset"], "system": record["recipe"]["system"], **about(record)}
             for record in ledger.trainings().values() if "split" in record]  # fmt: skip
@@ -98,6 +98,25 @@ def publish(paper: str) -> str:
               and not record.get("commit", "unknown").endswith(("+", "unknown"))}  # fmt: skip
     left = f"; {len(records) - len(chosen)} are left out: they failed, or were not made at a clean commit"
     return f"{len(chosen)} trainings are in {ledger.publish(chosen)}{left if len(records) > len(chosen) else ''}"
+
+
+def weights(remove: bool) -> Iterator[str]:
+    """The stored weights by ledger, and those that no recipe of the papers names, which `remove` deletes."""
+    needed: dict[Ledger, set[str]] = {}
+    for paper, of in PAPERS.items():
+        for profile in of.profiles:
+            if any((ledger_of(paper, profile).folder / "weights").glob("*.safetensors")):
+                named = needed.setdefault(ledger_of(paper, profile), set())
+                named.update(*(keys(paper, profile, corpus) for corpus in of.profiles[profile].seeds))
+    for ledger, named in needed.items():
+        sizes = {file: file.stat().st_size for file in (ledger.folder / "weights").glob("*.safetensors")}
+        unneeded = [size for file, size in sizes.items() if file.stem not in named]
+        if remove:
+            ledger.remove_unneeded_weights(named)
+        text = f"{len(unneeded)} of {len(sizes)} weight files ({sum(unneeded) >> 20} MB) are unneeded"
+        yield f"{ledger.folder}: {text}{' and were removed' if remove and unneeded else ''}"
+    if not needed:
+        yield "no weights are stored in this folder"
 
 
 def rerun(key: str, device: str) -> Iterator[str]:

@@ -3,7 +3,7 @@
     corpus = robustmer.corpora.load("ravdess_av")        # or robustmer.corpora.ravdess_av()
     train, valid, test = corpus.fold(0)
 
-A corpus of one's own is any `Corpus`; it needs no registration.
+Your own corpus is any `Corpus` object; it needs no registration.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def load(name: str, **options) -> Corpus:
 
 
 def check(name: str, path: Path | str | None = None, **options) -> list[str]:
-    """A sentence for everything that is wrong with the corpus at `path` (file or folder, default `data_folder()`)."""
+    """One sentence for each problem of the corpus at `path` (file or folder, default `data_folder()`)."""
     return find(name).check(path, **options)
 
 
@@ -58,7 +58,7 @@ def is_available(name: str) -> bool:
 
 
 def about(dataset: str) -> About:
-    """What is known of the corpus that tables spell so (`RAVDESS-AV`). Raises CorpusError for another spelling."""
+    """The description of the corpus with this name in tables (`RAVDESS-AV`). Raises CorpusError for any other name."""
     for corpus in CORPORA.values():
         if corpus.name == dataset:
             return corpus.about
@@ -74,12 +74,12 @@ class Request:
 
     @property
     def options(self) -> Mapping[str, object]:
-        """Every option with its value, defaults included; the folder, which decides no number, is not one of them."""
+        """Every option with its value, defaults included, without the folder, which changes no number."""
         return find(self.name).settings({key: value for key, value in self.given if key != "folder"})
 
     @property
     def dataset(self) -> str:
-        """The spelling of the tables."""
+        """Its name in tables."""
         return find(self.name).name
 
     @property

@@ -1,8 +1,8 @@
 """The named corpora, each an instance of a layout.
 
-`name` is the spelling of the tables: results are kept and looked up by it. Where several corpora are one dataset, the
-plain name belongs to the features with which this book's or the paper's table was made; the others add their layout,
-because other features give other numbers and a table must not mix them.
+`name` is the name in tables, by which results are stored and looked up. Where several corpora read one dataset, the
+plain name belongs to the features behind the paper's or this book's table. The others add their layout, because other
+features give other scores and a table must not mix them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a corpus states about itself, where real corpora lie, and the errors of all readers."""
+"""The description of a corpus, the folder of the real corpora, and the errors of all readers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def printable(text: object) -> str:
 
 
 def listed(names: Iterable[object], most: int = 20) -> str:
-    """The names in a row, `nothing` if there are none, with a count in the place of names beyond `most`."""
+    """The names as text, `nothing` if there are none; names beyond `most` are only counted."""
     names = [printable(name) for name in names]
     more = [f"{len(names) - most} more"] if len(names) > most else []
     return ", ".join(names[:most] + more) or "nothing"
@@ -37,7 +37,7 @@ class CorpusNotFound(CorpusError):
 
 @dataclass(frozen=True)
 class About:
-    """What a reader of the book needs to know of a corpus before using it.
+    """What a reader of the book needs to know about a corpus before using it.
 
     `access` names who distributes it, `folder` the folder below `data_folder()` (None: nothing is read), `modalities`
     describes the features of each, `protocol` the folds, `cite` the reference.

@@ -1,4 +1,4 @@
-"""Corpus: samples with labels and speakers, and the split in which systems are judged."""
+"""Corpus: samples with labels and speakers, and the split on which systems are evaluated."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def folds_by_group(groups: np.ndarray, tests: Sequence[Sequence], valids: Sequen
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """Raw samples, their labels and the split in which systems are judged.
+    """Raw samples, their labels and the split on which systems are evaluated.
 
     `name` is the spelling of the tables (`RAVDESS-AV`) and names the random streams. `samples` is a Batch, or any
     `Samples` that are read on demand. `labels` maps each label to its classes in the order of their numbers, or to ()
@@ -253,7 +253,7 @@ class Corpus:
 
 
 def check_labels(corpus: Corpus) -> None:
-    """Raises CorpusError where labels are others than declared or lack a value."""
+    """Raises CorpusError where labels differ from the declared ones or lack a value."""
     name, samples, declared = corpus.name, corpus.samples, corpus.labels
     if {*declared} != {*samples.labels}:
         have = f"{name}: the samples have the labels {listed(samples.labels)}, and {listed(declared)} is declared"

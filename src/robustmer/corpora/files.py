@@ -1,4 +1,4 @@
-"""Files read with care: what is not a plain file inside the corpus' folder is refused before it is opened."""
+"""Careful reading: anything but a plain file inside the corpus's folder is refused before it is opened."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Unfit(Exception):
 
 
 class Problems:
-    """Sentences about what is wrong, each kind once with the number of its cases. `notes` hinder nothing; `facts` are
-    counts that a check compares with the published ones; `cause` is the last error that was not foreseen."""
+    """Sentences about what is wrong, each kind once with the number of its cases. `notes` prevent nothing; `facts` are
+    counts that a check compares with the published ones; `cause` is the last unforeseen error."""
 
     def __init__(self, notes: bool = True):
         self.cases: dict[str, list] = {}
@@ -65,7 +65,7 @@ class Problems:
 
 
 def check_file(path: Path, root: Path) -> None:
-    """Raises Unfit unless this is a plain file inside `root`: a pipe would wait for ever, a device never end."""
+    """Raises Unfit unless this is a plain file inside `root`: reading a pipe would block, and a device has no end."""
     folder = root if root.is_dir() and path.is_relative_to(root) else path.parent
     if not path.exists():
         raise Unfit(
@@ -145,7 +145,7 @@ def read_npz(path: Path, names: Sequence[str], problems: Problems) -> dict[str, 
 
 
 def read_hdf5(path: Path, root: Path, problems: Problems, read: Callable[[object], Result]) -> Result | None:
-    """What `read` makes of the open HDF5 file, or None and a problem."""
+    """The result of `read` on the open HDF5 file, or None and a problem."""
     import h5py
 
     with problems.of(str(path)):
@@ -156,8 +156,8 @@ def read_hdf5(path: Path, root: Path, problems: Problems, read: Callable[[object
 
 
 def member(group, name: str):
-    """What a group of an HDF5 file holds under this name, an array as it is read. Raises Unfit for nothing, for links,
-    and for arrays that lie in other files or are larger than this file can hold: nothing but the file is read."""
+    """The member of an HDF5 group with this name, an array loaded into memory. Raises Unfit where there is none, for links,
+    and for arrays in other files or larger than this file can hold: no other file is read."""
     import h5py
 
     link = None if name in ("", ".") or "/" in name else group.get(name, getlink=True)

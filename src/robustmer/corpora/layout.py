@@ -19,11 +19,11 @@ from robustmer.corpora.files import Problems, check_file
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Layout:
-    """A named corpus. `name` is the spelling of the tables, `label` what is predicted, `classes` its classes in the
-    order of their numbers, () for a number. `options` are what `load` takes, with their defaults, beside `folder`,
+    """A named corpus. `name` is its name in tables, `label` what is predicted, `classes` its classes in the
+    order of their numbers, () for a number. `options` are those of `load` with their defaults, besides `folder`,
     `modalities` and `standardise`; `published` are counts that `check` compares.
 
-    A new layout says which `files` it reads and how it `read`s them.
+    A new layout defines `files` and `read`.
     """
 
     name: str
@@ -87,7 +87,7 @@ class Layout:
         return kept(self, data_folder(folder), tuple(settings.items()), stamps)
 
     def load(self, folder: Path | str | None = None, **options) -> Corpus:
-        """As a call, but always read anew."""
+        """Like a call, but the files are always read again."""
         settings, problems = self.settings(options), Problems()
         corpus = self.attempt(folder, settings, problems)
         if problems:
@@ -99,7 +99,7 @@ class Layout:
         return corpus
 
     def check(self, folder: Path | str | None = None, **options) -> list[str]:
-        """A sentence for everything that is wrong with the files, lacking in them, or other than published."""
+        """One sentence for each problem of the files, each gap, and each count that differs from the published one."""
         problems = Problems()
         try:
             corpus = self.attempt(folder, self.settings(options), problems)

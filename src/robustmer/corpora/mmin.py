@@ -30,7 +30,7 @@ from robustmer.corpora.layout import Layout
 from robustmer.corpora.sequences import batch_of, extent, pack
 
 CLASSES = ("happy", "angry", "sad", "neutral")
-"""The order of NMER Table 1. No file states it; the counts that a check compares do."""
+"""The order of NMER Table 1. No file states it; `check` compares the class counts with that table."""
 
 WIDTHS = {"audio": 130, "visual": 342, "text": 1024}
 PARTS = {"train": "trn", "valid": "val", "test": "tst"}
@@ -73,7 +73,7 @@ class MminFolders(Layout):
         return paths if any((root / place).is_dir() for place in "AVL") else []
 
     def speaker_of(self, id: str) -> str | None:
-        """Who speaks, None where the name does not say."""
+        """The speaker, or None where the name does not contain one."""
         named = re.fullmatch(self.speaker, id)
         return "".join(named.groups()) if named else None
 
@@ -118,7 +118,7 @@ class MminFolders(Layout):
 
 
 def read_part(target: Path, part: str, classes: tuple[str, ...], problems: Problems) -> tuple[list[str], list[int]]:
-    """Names and labels of one part of a fold; nothing where the files do not agree."""
+    """Names and labels of one part of a fold; empty lists where the files disagree."""
     arrays = {}
     for what in ("int2name", "label"):
         path = target / f"{part}_{what}.npy"

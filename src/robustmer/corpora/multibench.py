@@ -150,7 +150,7 @@ class Part:
 
 
 def find_missing(file: str, content: Mapping, shared: list[list[str]]) -> Iterable[str]:
-    """Yield what the dictionary lacks, and the parts that are one."""
+    """Yield one sentence for each missing array, and for parts that are the same data."""
     for part in PARTS:
         group = content.get(part)
         if not isinstance(group, dict):

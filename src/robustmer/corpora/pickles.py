@@ -65,7 +65,7 @@ def read(path: Path, keys: Sequence[str] = ()) -> tuple[dict[str, dict[str, np.n
 
 
 class Refused(Exception):
-    """The file wants something that is not read."""
+    """The file contains something that is not read."""
 
 
 class Kind:
@@ -89,7 +89,7 @@ class Kind:
 
 
 class Array:
-    """Stands in for an array; `value` is it."""
+    """Stands in for an array, which is `value`."""
 
     def __init__(self, *_):
         self.value = None
@@ -132,7 +132,7 @@ class Reader(pickle.Unpickler):
 
 
 def objects(items) -> np.ndarray:
-    """One object at each place, whatever the objects are."""
+    """An array of any objects, one per position."""
     values = np.empty(len(items), dtype=object)
     for place, item in enumerate(items):
         values[place] = item

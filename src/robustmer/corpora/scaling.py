@@ -12,7 +12,7 @@ from robustmer.batch import Batch, Samples, Scaling
 from robustmer.corpora.common import CorpusError
 
 CHUNK = 256
-"""Samples that statistics take at a time: a large corpus is never copied to float64 as a whole. The sums of one chunk
+"""Statistics take this many samples at a time, so a large corpus is never copied to float64 as a whole. The sums of one chunk
 are added up in order, so another value changes the last digits."""
 
 Moments = tuple[Tensor, Tensor]
@@ -54,7 +54,7 @@ def streamed(samples: OnDemand) -> dict[str, Moments | None]:
 
 
 def varies(mean: Tensor, std: Tensor) -> Tensor:
-    """Which features are not constant up to rounding."""
+    """A mask of the features that are not constant up to rounding."""
     return std > 1e-6 * mean.abs().clamp(min=1e-6)
 
 

@@ -164,7 +164,7 @@ def videos_of(file, name: str, problems: Problems) -> tuple[object, dict[str, st
 
 
 def read_video(data, key: str, name: str, problems: Problems) -> tuple[np.ndarray, np.ndarray] | None:
-    """features (frames, .) and intervals (frames, 2) of a video; None and a problem where they are not that."""
+    """features (frames, .) and intervals (frames, 2) of a video; None and a problem where their shapes differ."""
     arrays = []
     for what in ("features", "intervals"):
         with problems.of(f"{what} of video {key!r} in {name}", f"{what} {name}"):

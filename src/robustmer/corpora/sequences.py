@@ -1,4 +1,4 @@
-"""What the readers of sequences share: padding, absent modalities, sentiment as two classes."""
+"""Shared parts of the readers of sequences: padding, absent modalities, sentiment as two classes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from robustmer.corpora.files import Problems
 POLARITY = ("negative", "positive")
 
 NEUTRAL = ("positive", "negative", "drop")
-"""What becomes of sentiment 0. "positive" fits the counts of NMER Table 1 (CMU-MOSEI: 14842 positive, 6066 negative);
+"""The class of sentiment 0. "positive" fits the counts of NMER Table 1 (CMU-MOSEI: 14842 positive, 6066 negative);
 "negative" is the rule of MultiBench's own loader; "drop" leaves these samples out."""
 
 
@@ -39,7 +39,7 @@ def pack(frames: Iterable[np.ndarray], samples: int, longest: int, width: int):
 
 
 def batch_of(packed: Mapping[str, tuple], label: str, values: np.ndarray, speaker, id, name: str) -> Batch:
-    """A Batch from what `pack` made of each modality."""
+    """A Batch from the packed modalities."""
     x, mask, present = ({m: group[i] for m, group in packed.items()} for i in range(3))
     return Batch(
         x, mask, present, {label: torch.from_numpy(values)}, np.array(speaker, str), np.array(id, str), name=name

@@ -6,8 +6,8 @@ each a point in three dimensions around one of the four corners of a regular sim
     s   = d_s mu_c     + eps      the shared state, the same in every modality of the utterance
     e_m = d_m nu_{m,c} + eps      the specific state of modality m                              eps ~ N(0, I_3)
 
-so two samples of one class differ, no modality can tell every class, and what the modalities say partly agrees (and
-errs together) through s and partly completes through e_m. Frame t of modality m is then
+so two samples of one class differ, and no modality identifies every class. The modalities partly agree (and err
+together) through s, and partly complement one another through e_m. Frame t of modality m is then
 
     x_t = g_m a_t W_m [s; e_m] + h_m A_m u_t + b_{m,speaker} + f_m epsilon_t
 
@@ -24,7 +24,7 @@ float32: the same bytes come out whatever the linear algebra library or its numb
 already times the separation), `loading_<m>` (D, 6; W_m), `salience_<m>` (N, T; 0 in the padding), `offset_<m>` (10, D).
 
 Every table made from this corpus says "synthetic": it shows that code works and how systems compare where the truth is
-known, and says nothing about people.
+known, and supports no conclusion about people.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ SHARE = {
     "text": {"state": 0.07, "nuisance": 0.59, "offset": 0.04, "white": 0.30},
 }
 """Share of each term in the power of a frame. The small share of `state` is what makes added noise matter: white noise
-averages out over frames, and at a share of 0.5 a level of -20 dB would hardly be felt where NMER Table 4 loses twenty
+averages out over frames. At a share of 0.5, a level of -20 dB would change little, where NMER Table 4 loses twenty
 points. `calibration("paper", snr_db=-20)` measures it: about .51, .44, .44 where the paper has .48, .39, .47."""
 
 NUISANCE_RANK, NUISANCE_MEMORY = 12, 0.8

@@ -34,6 +34,12 @@ def runs() -> Path:
     return (project_above(Path.cwd()) or Path.cwd()) / "runs"
 
 
+def data() -> Path:
+    """The folder of the corpora: ROBUSTMER_DATA, else `data` in the project around the current directory or in it."""
+    given = os.environ.get("ROBUSTMER_DATA")
+    return path_of(given).resolve() if given else (project_above(Path.cwd()) or Path.cwd()) / "data"
+
+
 def project_above(folder: Path) -> Path | None:
     return next(filter(is_project, (folder, *folder.parents)), None)
 

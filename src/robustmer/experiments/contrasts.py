@@ -1,4 +1,4 @@
-"""Comparisons as data: a contrast holds places of tables, and one rule says what each may be called."""
+"""Comparisons as data: a contrast holds places of tables, and one rule gives each its verdict."""
 
 from __future__ import annotations
 
@@ -82,29 +82,29 @@ def measure(contrasts: Collection[Contrast], results: Results, scale: float = 1)
     difference that it could have shown: 80% power, corrected) times `scale`, 100 for points; p, and p_holm corrected
     for the family; the verdict, and `why` it cannot be tested.
 
-    Equal contrasts are one hypothesis. A comparison with a constant answer is no member: its verdict is `reference`.
+    Equal contrasts are one hypothesis. A comparison with a constant prediction is no member of the family: its verdict is `reference`.
     """
     family = list(dict.fromkeys(contrasts))
     frame = differences(family, results).dropna(subset="value")
-    found = statistics.summarise(frame, ["contrast"]).set_index("contrast").reindex(range(len(family)))
-    found = found.astype({name: float for name in ("mean", "low", "high", "std", "test_to_train")})
-    found["repetitions"] = found["repetitions"].fillna(0).astype(int)
-    found["unit"] = [contrast.places[0].unit for contrast in family]
+    lines = statistics.summarise(frame, ["contrast"]).set_index("contrast").reindex(range(len(family)))
+    lines = lines.astype({name: float for name in ("mean", "low", "high", "std", "test_to_train")})
+    lines["repetitions"] = lines["repetitions"].fillna(0).astype(int)
+    lines["unit"] = [contrast.places[0].unit for contrast in family]
     lacking = [next((place.why for place in contrast.places if not place.cells), "") for contrast in family]
-    measured = found["repetitions"] > 0
-    found["why"] = [why or ("" if ours else "not measured yet") for why, ours in zip(lacking, measured, strict=True)]
+    measured = lines["repetitions"] > 0
+    lines["why"] = [why or ("" if ours else "not measured yet") for why, ours in zip(lacking, measured, strict=True)]
     design = ("std", "repetitions", "test_to_train")
-    found["p"] = [statistics.p_value(*line) for line in lines_of(found, "mean", *design)]
+    lines["p"] = [statistics.p_value(*line) for line in lines_of(lines, "mean", *design)]
     member = [not any(place.is_constant for place in contrast.places) for contrast in family]
-    found["p_holm"] = statistics.holm(found["p"].where(member))
-    alpha = 0.05 / max(1, found["p_holm"].count())
-    found["detectable"] = [statistics.detectable(*line, alpha) for line in lines_of(found, *design)]
-    verdicts = [statistics.verdict(*line) for line in lines_of(found, "mean", "p_holm", "unit", "why")]
-    found["verdict"] = [v if m or w else "reference" for v, m, w in zip(verdicts, member, found["why"], strict=True)]
-    found = found.rename(columns={"mean": "effect"}).iloc[[family.index(contrast) for contrast in contrasts]]
-    found[["effect", "low", "high", "std", "detectable"]] *= scale
-    found = found.assign(contrast=list(contrasts), what=[contrast.what for contrast in contrasts])
-    return found[list(MEASURED)].reset_index(drop=True)
+    lines["p_holm"] = statistics.holm(lines["p"].where(member))
+    alpha = 0.05 / max(1, lines["p_holm"].count())
+    lines["detectable"] = [statistics.detectable(*line, alpha) for line in lines_of(lines, *design)]
+    decided = [statistics.verdict(*line) for line in lines_of(lines, "mean", "p_holm", "unit", "why")]
+    lines["verdict"] = [v if m or w else "reference" for v, m, w in zip(decided, member, lines["why"], strict=True)]
+    lines = lines.rename(columns={"mean": "effect"}).iloc[[family.index(contrast) for contrast in contrasts]]
+    lines[["effect", "low", "high", "std", "detectable"]] *= scale
+    lines = lines.assign(contrast=list(contrasts), what=[contrast.what for contrast in contrasts])
+    return lines[list(MEASURED)].reset_index(drop=True)
 
 
 def lines_of(frame: pd.DataFrame, *columns: str):

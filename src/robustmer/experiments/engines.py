@@ -1,4 +1,3 @@
-# second foundation
 """Where trainings run: this process, processes of this machine, or the workers of a running Dask cluster."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# second foundation
 """compute: train and score a graph of recipes, upstream first, on this machine or on a cluster, and lose nothing."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# second foundation
 """Ledger: trainings and their scores as files, one each, and the two small tables that are published."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# second foundation
 """Plan: what is left of a grid of recipes, and the weights that they start from."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# second foundation
 """Provenance: what decides a number beside its recipe: the code, the commit and the numerical environment."""
 
 from __future__ import annotations

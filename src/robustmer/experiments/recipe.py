@@ -1,4 +1,3 @@
-# second foundation
 """Recipe: everything that decides a training, and the short key that names it."""
 
 from __future__ import annotations

@@ -66,6 +66,18 @@ def p_value(mean: float, std: float, repetitions: int, test_to_train: float = 0.
     return math.nan if math.isnan(error) else float(2 * stats.t.sf(abs(mean) / error, repetitions - 1))
 
 
+def paired(frame: pd.DataFrame, one: object, other: object, by: str = "system") -> dict[str, object]:
+    """`summarise` and p for the value of `one` minus that of `other` (in the column `by`), over the folds and seeds
+    that both have: they met the same test samples and noise, so their difference varies less than either."""
+    about = [name for name in ("fold", "seed", "test_to_train", "unit") if name in frame]
+    wide = frame.pivot_table(index=about, columns=by, values="value").reindex(columns=[one, other])
+    both = (wide[one] - wide[other]).dropna().rename("value").reset_index()
+    if both.empty:
+        raise ValueError(f"{one} and {other} share no fold and seed, so they cannot be paired")
+    (line,) = summarise(both.assign(**{by: one}), [by])[list(SUMMARY)].to_dict("records")
+    return line | {"p": p_value(*(line[name] for name in ("mean", "std", "repetitions", "test_to_train")))}
+
+
 def over_speakers(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Mean, low, high, p and repetitions of each group of `by`, for scores with an `error` over `groups` test speakers
     (`evaluation.noise_cost`): for a corpus of one split, whose seeds share the speakers.
@@ -101,7 +113,9 @@ def holm(p: Sequence[float] | np.ndarray | pd.Series) -> np.ndarray:
     return out
 
 
-def detectable(std: float, repetitions: int, test_to_train: float = 0.0, alpha: float = 0.05, power: float = 0.8):
+def detectable(
+    std: float, repetitions: int, test_to_train: float = 0.0, alpha: float = 0.05, power: float = 0.8
+) -> float:
     """The smallest true difference that the test of `p_value` finds with this power, from the standard deviation of the
     paired differences; for m comparisons give `alpha` = 0.05 / m, Holm's first step. nan where there is no test.
 
@@ -139,7 +153,7 @@ def ranks(frame: pd.DataFrame, names: Sequence[object], by: str = "system") -> t
 # --- what a number may be called --------------------------------------------------------------------------------------
 
 DECIDED = ("holds", "does not hold")
-"""The verdicts that reach beyond the people who were measured; only these may have a star."""
+"""The verdicts that generalise beyond the measured speakers; only these may have a star."""
 
 
 def verdict(effect: float, p: float, unit: str, why: str = "") -> str:

@@ -100,7 +100,8 @@ def repetitions(place: Place, results: Results, words: dict[int, str]) -> Iterat
     for (fold, seed), scores in groups.items():
         if None not in scores:
             value, error = (math.fsum(getattr(s, of) for s in scores) / len(scores) for of in ("value", "error"))
-            (ratio,) = {record["split"]["test_to_train"] for record in records.values()}
+            (record,) = records.values()
+            ratio = record["split"]["test_to_train"]
             yield fold, seed, value, error, min(s.groups for s in scores), ratio, place.unit
 
 
@@ -176,10 +177,8 @@ class Table:
         """The places whose mean is below the simple baseline of their column, over the folds and seeds that both have:
         seeds first, then folds. Not where lower is better."""
         columns = [column for _, column in self.cells]
-        bars = {
-            c: place for c, place in self.bar.items() if {cell.metric for cell in place.cells} - Task.lower_is_better
-        }
-        bar = values(bars, results).set_index(["place", "fold", "seed"])["value"].to_dict()
+        better = {c: place for c, place in self.bar.items() if {m for *_, m in place.cells} - Task.lower_is_better}
+        bar = values(better, results).set_index(["place", "fold", "seed"])["value"].to_dict()
         at = zip((columns[i] for i in frame["place"]), frame["fold"], frame["seed"], strict=True)
         both = frame.assign(bar=[bar.get(where, math.nan) for where in at]).dropna(subset="bar")
         means = both.groupby(["place", "fold"])[["value", "bar"]].mean().groupby("place").mean()
@@ -200,9 +199,8 @@ def fields_of(row: Label, column: Label) -> dict[str, object]:
 
 def nearest(name: object, known: Iterable[object]) -> str:
     """The unknown name with those that it may stand for, for an error."""
-    known = sorted(str(k) for k in known)
-    close = difflib.get_close_matches(str(name), known, n=3) or known[:12]
-    return f"{str(name)!r}; choose from {', '.join(close)}" if known else f"{str(name)!r}, nor any other"
+    known = sorted(map(str, known))
+    return f"{str(name)!r}; choose from {', '.join(difflib.get_close_matches(str(name), known, n=3) or known[:12])}"
 
 
 def jobs_of(tables: Iterable[Table]) -> dict[Recipe, tuple[Condition, ...]]:

@@ -1,4 +1,3 @@
-# second foundation
 """One training as a worker runs it: everything comes in as an argument, everything goes out as a value."""
 
 from __future__ import annotations

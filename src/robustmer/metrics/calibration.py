@@ -1,4 +1,3 @@
-# second foundation
 """Calibration: whether a system is right as often as it is confident."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# second foundation
 """Scores of classes. The literature swaps the names of two of them, so this is how the book uses them.
 
 - WA, *weighted accuracy*: the share of all samples that are right, plain accuracy. Classes count by their size.

@@ -1,4 +1,3 @@
-# second foundation
 """Scores of reconstructed frames, one number a sample, over its recorded frames; nan for a sample that has none."""
 
 from __future__ import annotations

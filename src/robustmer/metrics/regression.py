@@ -1,4 +1,3 @@
-# second foundation
 """Scores of sentiment, a number from -3 to 3."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Features that are specific to a modality beside features that all modalities share."""
+"""Features that are specific to a modality, and features that all modalities share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,3 @@
-# second foundation
 """Checkpoints: a system as one safetensors file, with everything that is needed to predict."""
 
 from __future__ import annotations

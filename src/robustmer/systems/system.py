@@ -1,4 +1,3 @@
-# second foundation
 """System: a module with `forward(observed)` and `objectives()`, and the upstream systems that it starts from."""
 
 from __future__ import annotations
@@ -163,11 +162,14 @@ class System(nn.Module):
         return in_parts(self, lambda batch: self(self.standardise(batch)), samples, batch_size)
 
     def standardise(self, batch: Batch) -> Batch:
+        """Raw samples as in training. A modality that the train split lacked is marked as absent."""
         if self.scaling is None or batch.scaling is not None:
             return batch
         from robustmer.corpora.scaling import standardised
 
-        return standardised(batch, self.scaling)
+        scaled = standardised(batch, self.scaling)
+        unknown = {m for m, x in batch.x.items() if m not in self.scaling and x.dtype != torch.uint8}
+        return scaled.replace(present={m: p & (m not in unknown) for m, p in scaled.present.items()})
 
 
 def check_shapes(system: type[System], shapes: Mapping[str, Shape]) -> dict[str, Shape]:

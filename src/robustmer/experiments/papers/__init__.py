@@ -36,7 +36,7 @@ PAPERS = {
 
 
 def results(paper: str, profile: str = "paper") -> Results:
-    """What is measured of a paper, now. Raises LookupError with the nearest names for one that is not known."""
+    """The measured results of a paper. Raises LookupError with the nearest names for one that is not known."""
     chosen(PAPERS, paper, "paper")
     return Results.read(ledger_of(paper, profile))
 

@@ -2,7 +2,7 @@
 
 Table 1, the ablations and the second table that the paper announces and does not print. Systems learn with a share of
 their samples incomplete and are tested in each of the cases. Published: CDTP 72.5 ACC on CMU-MOSI, 0.2 above MPLMM in
-30 of 36 cells, which the audit finds implausible: printed beside ours, and nobody's target.
+30 of 36 cells, which is implausible. They are printed next to ours; no training aims at them.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ SMALL = {"width": 30, "heads": 5, "layers": 5, "lr": 1e-3}
 
 SEQUENCES = ("iemocap_mmin", "mosei_sentiment", "mosi_multibench_sentiment")
 FRAMES = 50
-"""The corpora of sequences, the paper's own, and how many frames stand in for a modality that one of them lacks: as
-many as MulT's files have at most. All others are vectors, of one frame."""
+"""The paper's own corpora, which are sequences, and the number of frames that replace a missing modality: the longest
+length in MulT's files. All other corpora are vectors of one frame."""
 
 # 50 epochs in batches of 32 (CDTP 4.3), at least 400 steps: 50 epochs of RAVDESS's 240 training samples.
 PAPER_BUDGET = Budget(epochs=50, min_steps=400, batch_size=32, checks=20)
@@ -69,7 +69,7 @@ SPELLING = {
 }  # fmt: skip
 COUNTERPART = {"CMU-MOSI sentiment": "CMU-MOSI", "CMU-MOSI sentiment (MultiBench)": "CMU-MOSI", "IEMOCAP": "IEMOCAP",
                "CMU-MOSEI sentiment": "CMU-MOSEI", "RAVDESS-AV": "IEMOCAP", "synthetic": "IEMOCAP"}  # fmt: skip
-"""Which of the paper's corpora stands beside ours."""
+"""The paper's corpus that is compared with ours."""
 STUDY = Study("cdtp", PROFILES, SPELLING, COUNTERPART)
 
 
@@ -115,7 +115,7 @@ def places(grid: Grid, rows: Sequence[Row]) -> dict[tuple[Row, Column], Place]:
     case, and its mean is over trainings; MS learns complete samples only, the others 20% incomplete ones. Without any
     prompt MPLMM is MD. The paper's average is over six cases, so it is printed beside six only."""
     known = printed("cdtp", 1, ("system", "condition", "metric"), scale=0.01)
-    modalities, cases, found = grid.modalities, tuple(missing(grid.modalities)), {}
+    modalities, cases, made = grid.modalities, tuple(missing(grid.modalities)), {}
     tests = {"avg": cases} | {c.header(modalities): (c,) for c in cases} | {"clean": (CLEAN,)}
     theirs = {c.header(modalities): c.header(modalities, THEIRS) for c in cases}
     theirs |= {"avg": "avg"} if len(cases) == 6 else {}
@@ -129,8 +129,8 @@ def places(grid: Grid, rows: Sequence[Row]) -> dict[tuple[Row, Column], Place]:
             cells = grid.cells(row.system, mixture, under, own, **({"frames": FRAMES} if completes else {}))
         if cells:
             shown = known.get((row.system, theirs.get(condition), metric), {})
-            found[row, Column(metric, condition)] = Place(cells, shown)
-    return found
+            made[row, Column(metric, condition)] = Place(cells, shown)
+    return made
 
 
 @lru_cache(maxsize=8)
@@ -165,7 +165,7 @@ def by_case(corpus: str | Corpus | Request) -> dict[str, Table]:
 
 
 def claims(corpus: str | Corpus | Request = "ravdess_av") -> list[Claim]:
-    """What the text says of results, as differences in ACC, mean over the cases (audit, section 3.3)."""
+    """The text's claims about results, as differences in ACC, mean over the cases."""
     t = by_case(corpus)
 
     def ahead(number: str, more: str, *others: Row) -> tuple[Contrast, ...]:

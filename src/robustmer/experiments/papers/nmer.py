@@ -58,7 +58,7 @@ SPELLING = {
 }  # fmt: skip
 COUNTERPART = {"RAVDESS-AV": "IEMOCAP", "synthetic": "IEMOCAP", "IEMOCAP": "IEMOCAP", "CMU-MOSI": "CMU-MOSEI",
                "CMU-MOSEI": "CMU-MOSEI"}  # fmt: skip
-"""Which of the paper's corpora stands beside ours: emotions in four to eight classes, or two sentiments."""
+"""The paper's corpus that is compared with ours: emotions in four to eight classes, or two sentiments."""
 STUDY = Study("nmer", PROFILES, SPELLING, COUNTERPART)
 
 
@@ -120,7 +120,7 @@ def places_under(
     grid: Grid, rows: Sequence[Row], noises: Sequence[str], levels_db: Sequence[float], none: bool = False
 ) -> Places:
     """Systems trained on clean data or under the noise of the test: Tables 2 and 3, or with `none` Table 5, in which
-    all modalities are noisy. The majority class answers the same under every condition, so it is scored on clean data.
+    all modalities are noisy. The majority class predicts the same under every condition, so it is scored on clean data.
     A condition of the paper that the corpus lacks has printed numbers only."""
     known = printed("nmer", 5, PRINTED) if none else printed("nmer", 3, PRINTED) | printed("nmer", 2, PRINTED)
     paper = {} if none else {",".join(LETTERS[m] for m in clean): clean for clean in choices(MODALITIES)}

@@ -1,5 +1,5 @@
-"""What NMER's tables do not have: one training tested under many noises ("transfer"), and zeros or absence in the
-place of noise ("old ways"). Its measured trainings were made with other kernels of the linear-algebra library, so they
+"""Experiments beyond NMER's tables: one training tested under many noises ("transfer"), and zeros or absence in place
+of noise ("old ways"). Its measured trainings were made with other kernels of the linear-algebra library, so they
 are kept apart from those of the tables."""
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def transfer(grid: Grid, levels_db: Sequence[float]) -> Trainings:
 
 
 def old_ways(grid: Grid, levels_db: Sequence[float]) -> Trainings:
-    """What is not clean is zeros, absent or noisy (Gaussian): each as training, and each as test (NMER 3.2 and 3.6.2
+    """Modalities that are not clean are zeros, absent or noisy (Gaussian), in training and in test (NMER 3.2 and 3.6.2
     (2))."""
     modalities, ends = grid.modalities, dict.fromkeys((levels_db[0], levels_db[-1]))
     mixtures = {"zeros": incomplete(modalities, ZEROS), "absent": missing(modalities)}
@@ -104,7 +104,7 @@ def tables(
     profile: str = "paper", corpus: str | Corpus | Request = "synthetic", levels_db: tuple[float, ...] = (),
     first_seed: int = 0, folds: tuple[int, ...] | None = None,
 ) -> Mapping[str, Table]:  # fmt: skip
-    """The tables "transfer" and "old ways" on one corpus, for one seed. A profile that is not the whole protocol has
+    """The tables "transfer" and "old ways" on one corpus, for one seed. Profiles other than the full protocol have
     fewer trainings."""
     grid, made = STUDY.grid(profile, corpus, first_seed, 1, folds).part(), {}
     for number, trainings in (("transfer", transfer), ("old ways", old_ways)):

@@ -1,4 +1,4 @@
-"""What the papers' experiments have in common: profiles, the trainings of a grid, printed numbers and ledgers."""
+"""Shared parts of the papers' experiments: profiles, the trainings of a grid, printed numbers and ledgers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Profile:
 @dataclass(frozen=True)
 class Study:
     """What a paper's tables are made of. `spelling` gives the class and options of a system by its name in tables,
-    `counterpart` the paper's corpus that stands beside ours."""
+    `counterpart` the paper's corpus that is compared with ours."""
 
     name: str
     profiles: Mapping[str, Profile]
@@ -98,7 +98,7 @@ class Grid:
         """The trainings of a system, by its spelling in tables, under each of these conditions."""
         at = system, frozenset(mixture.items()) if isinstance(mixture, Mapping) else mixture, str(options)
         if at not in self.made:
-            kind, fixed = self.study.spelling[system]
+            kind, fixed = chosen(self.study.spelling, system, "system")
             self.made[at] = [
                 Recipe(kind, self.corpus, mixture, None, fold, seed, self.profile.budget, {**fixed, **options})
                 for seed in self.seeds for fold in self.folds
@@ -127,12 +127,12 @@ def published(paper: str, table: int | str) -> pd.DataFrame:
     """A table of a paper as transcribed: `value` as a number, every other column as printed. Raises LookupError for a
     table that is not transcribed, FileNotFoundError outside of a project."""
     number = f"{table:02d}" if isinstance(table, int) else f"_{table}"
-    return read_csv(project() / "results" / "published", f"{paper}_table{number}")
+    return read_csv(project() / "results" / "published", f"{paper}_table{number}").copy()
 
 
 def claims_of(paper: str) -> pd.DataFrame:
     """The numbers in a paper's text, settings included, as transcribed; columns as in `published`."""
-    return read_csv(project() / "results" / "published", f"{paper}_claims")
+    return read_csv(project() / "results" / "published", f"{paper}_claims").copy()
 
 
 @lru_cache
@@ -156,7 +156,7 @@ def printed(paper: str, table: int, fields: Sequence[str], scale: float = 1) -> 
 
 
 def ledger_of(paper: str, profile: str) -> Ledger:
-    """Where results are kept: below `runs`; of profile `paper` beside the published ones, which are only read."""
+    """Where results are kept: below `runs`; for profile `paper` together with the published ones, which are only read."""
     try:
         published_in = project() / "results" / "measured" / paper if profile == "paper" else None
     except FileNotFoundError:
