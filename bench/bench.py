@@ -218,7 +218,9 @@ def main() -> None:
     chosen = parser.parse_args()
     unknown = [name for name in [*chosen.systems, *filter(None, [chosen.only])] if name not in SYSTEMS]
     if unknown or chosen.threads < 1:
-        parser.error(f"no system {unknown[0]!r}; there are {', '.join(SYSTEMS)}" if unknown else "give --threads 1 or more")
+        parser.error(
+            f"no system {unknown[0]!r}; there are {', '.join(SYSTEMS)}" if unknown else "give --threads 1 or more"
+        )
     if chosen.only:
         how = measure_prompted if chosen.only in SYSTEMS_OF_CDTP else measure
         print(json.dumps(how(chosen.only, chosen.device, chosen.threads)))

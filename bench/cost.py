@@ -62,7 +62,12 @@ class Cost:
 
 
 def cost_of(
-    system: type[System], setting: Setting, batch: Batch, mixture: Condition | Mixture, steps: int = 5, threads: int = 1,
+    system: type[System],
+    setting: Setting,
+    batch: Batch,
+    mixture: Condition | Mixture,
+    steps: int = 5,
+    threads: int = 1,
     **options: object,
 ) -> Cost:
     """The cost of a system and of those that it starts from, with first weights, on one batch."""

@@ -134,7 +134,9 @@ def wait_for_writing(child: Process, folder: Path, times: int) -> None:
     """Until so many files were seen half written or new, or the child has ended."""
     before = None
     while times and child.exitcode is None:
-        files = {name: os.listdir(folder / name) for name in ("trainings", "scores", "weights") if (folder / name).is_dir()}
+        files = {
+            name: os.listdir(folder / name) for name in ("trainings", "scores", "weights") if (folder / name).is_dir()
+        }
         times -= before not in (None, files)
         before = files
         time.sleep(0.0002)
@@ -174,8 +176,11 @@ class Watch:
 
 def missing(scores: pd.DataFrame, others: pd.DataFrame) -> int:
     """How many of these scores the others do not have with the same value."""
-    text = lambda frame: frame[[*ROW, "value"]].astype(str).agg("|".join, axis=1) if len(frame) else pd.Series(dtype=str)  # noqa: E731
-    return int((~text(scores).isin(text(others))).sum())
+    one, other = (
+        frame[[*ROW, "value"]].astype(str).agg("|".join, axis=1) if len(frame) else pd.Series(dtype=str)
+        for frame in (scores, others)
+    )
+    return int((~one.isin(other)).sum())
 
 
 def main() -> int:

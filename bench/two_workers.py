@@ -45,7 +45,17 @@ def cluster(workers: int) -> Iterator[tuple[str, list[subprocess.Popen]]]:
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "scheduler.json"
         quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, cwd=scratch)
-        scheduler = [DASK, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file]
+        scheduler = [
+            DASK,
+            "scheduler",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--no-dashboard",
+            "--scheduler-file",
+            file,
+        ]
         worker = [DASK, "worker", "--scheduler-file", file, "--nthreads", "1", "--no-dashboard", "--no-nanny"]
         processes = [subprocess.Popen(scheduler, **quiet)]
         try:

@@ -5,7 +5,13 @@ import math
 
 import pytest
 import torch
-from small import SmallCompleted, SmallMISAWithCompletion, SmallMMIMWithCompletion, SmallUniMSE, SmallUniMSEWithCompletion
+from small import (
+    SmallCompleted,
+    SmallMISAWithCompletion,
+    SmallMMIMWithCompletion,
+    SmallUniMSE,
+    SmallUniMSEWithCompletion,
+)
 from torch.distributions import MultivariateNormal
 
 from robustmer import laws

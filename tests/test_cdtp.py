@@ -117,7 +117,9 @@ def test_how_a_diffusion_is_sampled_is_no_part_of_it():
 
 def test_a_completion_that_does_not_fit_is_refused():
     completion = laws.make(SmallCompletion, SEQUENCES, frames=2)
-    with pytest.raises(ValueError, match="SmallCDTP with frames=3 of .* Completion of frames=2 of .*give both the same"):
+    with pytest.raises(
+        ValueError, match="SmallCDTP with frames=3 of .* Completion of frames=2 of .*give both the same"
+    ):
         SmallCDTP(SEQUENCES.shapes, SEQUENCES.task, completion)
     with pytest.raises(ValueError, match='SmallCDTP needs a trained Completion; give completion=... or start="mean"'):
         SmallCDTP(SEQUENCES.shapes, SEQUENCES.task)

@@ -175,7 +175,10 @@ def test_the_loss_begins_at_that_of_white_noise():
 @pytest.mark.parametrize("name", CASES)
 def test_every_parameter_learns(name):
     """From the second step on: the first moves only the ends, which begin at zero."""
-    batch, completion = laws.small_batch(CASES[name], samples=30), laws.make(Completion, of(CASES[name]), frames=3, **SMALL)
+    batch, completion = (
+        laws.small_batch(CASES[name], samples=30),
+        laws.make(Completion, of(CASES[name]), frames=3, **SMALL),
+    )
     optimizer = torch.optim.Adam(completion.parameters(), lr=0.01)
     with seeded("learns"):
         for _ in range(2):

@@ -117,7 +117,9 @@ def test_a_file_that_is_no_record_of_this_training_is_refused(tmp_path, content)
     file = tmp_path / "trainings" / f"{KEYS[0]}.json"
     file.write_bytes(content)
     for read in (ledger.trainings, ledger.scores, lambda: ledger.training(KEYS[0])):
-        with pytest.raises(ValueError, match=f"{KEYS[0]}.json is damaged .*; delete it, and the next run computes it again"):
+        with pytest.raises(
+            ValueError, match=f"{KEYS[0]}.json is damaged .*; delete it, and the next run computes it again"
+        ):
             read()
 
 
@@ -208,7 +210,9 @@ def test_a_broken_weights_file_is_trained_again(tmp_path, capsys, damage):
     (file,) = (tmp_path / "weights").iterdir()
     whole = file.read_bytes()
     file.write_bytes(damage(whole))
-    more = {recipe: (CLEAN,) for recipe in jobs(1)} | {Recipe(Student, CORPUS, seed=0, budget=SHORT, options={"lr": 0.1}): (CLEAN,)}
+    more = {recipe: (CLEAN,) for recipe in jobs(1)} | {
+        Recipe(Student, CORPUS, seed=0, budget=SHORT, options={"lr": 0.1}): (CLEAN,)
+    }
     summary = compute(more, ledger, progress=False)
     assert summary.trained == 2, "the teacher and the new student"
     assert "it is trained again" in capsys.readouterr().err and file.name in os.listdir(tmp_path / "weights")

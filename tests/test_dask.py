@@ -121,12 +121,18 @@ def test_a_cluster_computes_what_one_process_does_and_late_workers_get_work(clus
     meanwhile(join)
     summary = run(todo, ledger, cluster)
     assert summary.trained == 8 and not summary.failed
-    assert "has no workers; trainings start when one joins: dask worker HOST:PORT --nthreads 1" in capsys.readouterr().err
+    assert (
+        "has no workers; trainings start when one joins: dask worker HOST:PORT --nthreads 1" in capsys.readouterr().err
+    )
     assert len({note.name.partition("-")[0] for note in notes.iterdir()}) == 2, "both workers trained"
     local = Ledger(tmp_path / "local")
     compute(dict.fromkeys(todo, (CLEAN, NOISY)), local, progress=False)
     columns = ["key", "condition", "metric"]
-    assert ledger.scores().sort_values(columns, ignore_index=True).equals(local.scores().sort_values(columns, ignore_index=True))
+    assert (
+        ledger.scores()
+        .sort_values(columns, ignore_index=True)
+        .equals(local.scores().sort_values(columns, ignore_index=True))
+    )
 
 
 def test_one_of_two_workers_is_killed_and_nothing_is_lost_or_doubled(cluster, ledger):
@@ -171,7 +177,9 @@ def test_a_scheduler_that_is_killed_is_one_sentence_and_results_are_kept(cluster
 
     meanwhile(kill)
     start = time.monotonic()
-    with pytest.raises(ConnectionError, match="scheduler at dask://.* is gone; what was computed is kept: start it and run again"):
+    with pytest.raises(
+        ConnectionError, match="scheduler at dask://.* is gone; what was computed is kept: start it and run again"
+    ):
         run(recipes(50, Slow, seconds=0.2), ledger, cluster)
     assert time.monotonic() - start < 20
     assert 2 <= ledger.scores()["key"].nunique() < 50 and not list(ledger.folder.rglob("*.lock"))
@@ -223,5 +231,7 @@ def test_a_cluster_of_workers_that_all_do_not_fit_is_one_sentence(cluster, ledge
 def test_a_scheduler_that_does_not_answer_is_named(ledger, monkeypatch):
     monkeypatch.setattr(Dask, "timeout_s", 1)
     recipe = Recipe(Tiny, CORPUS, budget=SHORT)
-    with pytest.raises(ValueError, match="no Dask scheduler answers at dask://127.0.0.1:1 .*start one with `dask scheduler`"):
+    with pytest.raises(
+        ValueError, match="no Dask scheduler answers at dask://127.0.0.1:1 .*start one with `dask scheduler`"
+    ):
         compute({recipe: [CLEAN]}, ledger, engine="dask://127.0.0.1:1", progress=False)

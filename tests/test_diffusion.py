@@ -5,7 +5,16 @@ import math
 import pytest
 import torch
 
-from robustmer.nn.diffusion import Diffusion, Sampling, ddim_step, ddpm_step, denoised, noised, posterior_variance, sample
+from robustmer.nn.diffusion import (
+    Diffusion,
+    Sampling,
+    ddim_step,
+    ddpm_step,
+    denoised,
+    noised,
+    posterior_variance,
+    sample,
+)
 from robustmer.noise import Gaussian, Linear, add_noise, alpha_bar, iterate_noise, stream
 
 SMALL = Diffusion(steps=20, schedule=Linear(0.01, 0.3))
@@ -144,7 +153,9 @@ def test_ddim_without_fresh_noise_is_deterministic_and_draws_nothing():
     def never(x):
         raise AssertionError("noise was drawn")
 
-    first, second = (sample(gaussian(0.0, 1.0, diffusion), start, diffusion, Sampling(50), draw=never) for _ in range(2))
+    first, second = (
+        sample(gaussian(0.0, 1.0, diffusion), start, diffusion, Sampling(50), draw=never) for _ in range(2)
+    )
     assert torch.equal(first, second)
 
 

@@ -98,7 +98,9 @@ class Hungry(MEN):
 
 def test_a_batch_that_does_not_fit_is_an_error_that_names_the_batch_size():
     made = laws.make(Hungry, SEQUENCES)
-    with pytest.raises(MemoryError, match=r"no memory for 8 samples at once .* give a smaller Budget\(batch_size=...\)"):
+    with pytest.raises(
+        MemoryError, match=r"no memory for 8 samples at once .* give a smaller Budget\(batch_size=...\)"
+    ):
         fit(made, ragged(), ragged(), NOISY, SHORT)
     with pytest.raises(MemoryError, match="give a smaller batch_size"):
         made.predict(ragged())

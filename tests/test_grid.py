@@ -281,7 +281,9 @@ def test_trained_gives_the_system_and_trains_it_once(ledger, notes):
     torch.testing.assert_close(first.predict(raw), first.predict(batch))
     with pytest.raises(RuntimeError, match="there is no trained system .* diverged: Diverging"):
         trained(recipes(1, Diverging)[0], ledger)
-    with pytest.raises(RuntimeError, match="there is no trained system .* failed: RuntimeError: this system cannot learn"):
+    with pytest.raises(
+        RuntimeError, match="there is no trained system .* failed: RuntimeError: this system cannot learn"
+    ):
         trained(recipes(1, Raising)[0], ledger)
 
 
@@ -367,7 +369,9 @@ def test_a_signal_ends_a_grid_and_its_workers_within_seconds(ledger, notes, fork
     until = time.monotonic() + 30
     while len(list(notes.iterdir())) < 2 and time.monotonic() < until:
         time.sleep(0.05)
-    workers = [w for w in psutil.Process(child.pid).children(recursive=True) if "resource_tracker" not in " ".join(w.cmdline())]
+    workers = [
+        w for w in psutil.Process(child.pid).children(recursive=True) if "resource_tracker" not in " ".join(w.cmdline())
+    ]
     assert len(workers) == 2
     start = time.monotonic()
     os.kill(child.pid, number)

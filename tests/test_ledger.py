@@ -16,7 +16,13 @@ DATA = {"fingerprint": "f0"}
 
 
 def record(key: str, **changes) -> dict:
-    about = {"key": key, "recipe": {"system": "MEN", "upstream": {}}, "fingerprint": "f0", "outcome": "trained", "code": "c0"}
+    about = {
+        "key": key,
+        "recipe": {"system": "MEN", "upstream": {}},
+        "fingerprint": "f0",
+        "outcome": "trained",
+        "code": "c0",
+    }
     return about | changes
 
 
@@ -123,11 +129,17 @@ def test_own_results_replace_published_ones_and_other_data_all_of_them(tmp_path)
 def test_numbers_and_words_survive_the_published_form(tmp_path):
     ledger = Ledger(tmp_path / "runs", published=tmp_path / "measured")
     ledger.write_training(record("0000000000"))
-    odd = [Score('with "quotes", commas\nand a line', "NA", 1e-7), Score("nan", "null", -1.25), Score("", "WA", math.inf)]
+    odd = [
+        Score('with "quotes", commas\nand a line', "NA", 1e-7),
+        Score("nan", "null", -1.25),
+        Score("", "WA", math.inf),
+    ]
     ledger.write_scores("0000000000", odd, DATA)
     ledger.publish(["0000000000"])
     back = Ledger(tmp_path / "none", published=tmp_path / "measured").scores()
-    assert {(r.condition, r.metric, r.value) for r in back.itertuples()} == {(s.condition, s.metric, round(s.value, 6)) for s in odd}
+    assert {(r.condition, r.metric, r.value) for r in back.itertuples()} == {
+        (s.condition, s.metric, round(s.value, 6)) for s in odd
+    }
 
 
 # --- claims and weights -----------------------------------------------------------------------------------------------

@@ -176,7 +176,9 @@ def test_a_system_without_a_source_is_refused():
 
 def test_what_dataclass_writes_needs_no_source():
     text = "import dataclasses\n@dataclasses.dataclass(frozen=True)\nclass Out:\n    scale: float = 1.0\n\n"
-    text += "class Mine(MEN):\n    def forward(self, observed):\n        return Out().scale * super().forward(observed)\n"
+    text += (
+        "class Mine(MEN):\n    def forward(self, observed):\n        return Out().scale * super().forward(observed)\n"
+    )
     keys = [recipe(system=defined(t)).key for t in (text, text, text.replace("1.0", "2.0"))]
     assert keys[0] == keys[1] != keys[2]
 
@@ -211,7 +213,9 @@ def test_an_edited_noise_of_a_user_is_another_key():
     hum = defined(text, "Hum")
     first, other = keys(hum(1), hum(2))
     assert first != other
-    assert "source" not in str(recipe(system=MEN, mixture=Condition(noise={"audio": NoiseScheduler(Impulse(0.3), snr_db=-10)})).describe())
+    assert "source" not in str(
+        recipe(system=MEN, mixture=Condition(noise={"audio": NoiseScheduler(Impulse(0.3), snr_db=-10)})).describe()
+    )
 
 
 def test_a_recipe_keeps_its_key_where_a_notebooks_cells_are_not():

@@ -273,7 +273,9 @@ def test_a_student_starts_from_its_teachers_encoders(name):
     own, taught = made.encoders.state_dict(), made.teacher.encoders.state_dict()
     assert all(torch.equal(own[key], taught[key]) for key in taught)
     small = laws.make(SYSTEMS[name], THREE, width=16).teacher
-    with pytest.raises(ValueError, match=f"{name} cannot start from .*audio.lstm.* is .64, 3. instead of .*give both the same shapes"):
+    with pytest.raises(
+        ValueError, match=f"{name} cannot start from .*audio.lstm.* is .64, 3. instead of .*give both the same shapes"
+    ):
         SYSTEMS[name](THREE.shapes, THREE.task, small)
     assert laws.make(SYSTEMS[name], THREE, width=16, dropout=0.0).teacher.settings["dropout"] == 0.0
 
@@ -316,7 +318,9 @@ def splits_of(batch):
 def test_the_test_split_leaves_no_trace_in_a_training():
     """Other test samples, the same weights."""
     plain, states = laws.small_batch(THREE, samples=40), []
-    changed = plain.replace(x={m: x.clone() for m, x in plain.x.items()}, labels={"label": plain.labels["label"].clone()})
+    changed = plain.replace(
+        x={m: x.clone() for m, x in plain.x.items()}, labels={"label": plain.labels["label"].clone()}
+    )
     for x in changed.x.values():
         x[30:] *= 7
     changed.labels["label"][30:] = 0

@@ -105,7 +105,10 @@ DAMAGE = {
     "cut short": (cut, "no T5 can be made of"),
     "no weights": (without_weights, "no T5 can be made of .*no file named"),
     "a layer short": (edited('"num_layers": 3', '"num_layers": 4'), "no tensor 'encoder.block.3.*nor 7 more"),
-    "another width": (edited('"d_ff": 16', '"d_ff": 12'), "no tensor 'encoder.block.0.*DenseReluDense.* of this T5's size"),
+    "another width": (
+        edited('"d_ff": 16', '"d_ff": 12'),
+        "no tensor 'encoder.block.0.*DenseReluDense.* of this T5's size",
+    ),
 }
 
 
@@ -169,6 +172,7 @@ def test_text_is_read_and_without_text_the_video():
 
 def test_information_of_the_voice_alone_passes_the_fusions():
     """Text is noise; on new samples, the system predicts from the voice."""
+
     def samples(name, count):
         batch, draw = laws.small_batch(TWO, count), stream(name)
         voice = torch.randn(count, 4, 3, generator=draw) + 3 * torch.eye(3)[batch.labels["label"]][:, None]

@@ -69,7 +69,9 @@ class Student(Tiny):
         self.teacher, self.weight = teacher, weight
 
     def loss(self, clean, observed):
-        return super().loss(clean, observed) | {"imitate": self.weight * (self(observed) - clean.targets["logits"]).square().mean()}
+        return super().loss(clean, observed) | {
+            "imitate": self.weight * (self(observed) - clean.targets["logits"]).square().mean()
+        }
 
     def targets(self, clean):
         return {"logits": self.teacher(clean)}

@@ -40,7 +40,11 @@ from robustmer.experiments.tables import Results, wide
 
 measured = papers.results("cdtp")
 ahead = findings.differences("cdtp", measured)
-people = {row.system: line for row, line in zip(ahead["row"], ahead.to_dict("records"), strict=True) if line["kind"] == "people"}
+people = {
+    row.system: line
+    for row, line in zip(ahead["row"], ahead.to_dict("records"), strict=True)
+    if line["kind"] == "people"
+}
 plain, linear = (findings.estimate_of(people[name]) for name in ("MPLMM", "LogReg"))
 gains, averages = cdtp.gains(), cdtp.averages()
 answer(
@@ -69,7 +73,11 @@ show(lambda width: forest(frame, "CDTP minus the other system, points of accurac
 numbers_folded(gains.rename("cells").rename_axis("CDTP minus MPLMM, points").reset_index(), "How often each difference is printed",
                decimals=2, folded=False)  # fmt: skip
 wrong = averages[~averages["possible"]]
-numbers_folded(wrong.drop(columns="possible"), f"{len(wrong)} of {len(averages)} printed averages contradict their cells", decimals=2)
+numbers_folded(
+    wrong.drop(columns="possible"),
+    f"{len(wrong)} of {len(averages)} printed averages contradict their cells",
+    decimals=2,
+)
 
 # %% [markdown]
 # (cdtp-fig-3)=
@@ -116,7 +124,9 @@ for name in (*findings.PEOPLE["cdtp"], "synthetic"):
     for metric in dict.fromkeys(column.metric for column in table.columns):
         lines = table.where(metric=metric).summarise(measured)
         cells = wide(lines, row=lambda row: look(row).label, column=lambda column: column.condition)
-        numbers_folded(cells.rename_axis("system").reset_index(), f"{metric}, {table.dataset}", file=f"cdtp1-{name}-{metric}.csv")
+        numbers_folded(
+            cells.rename_axis("system").reset_index(), f"{metric}, {table.dataset}", file=f"cdtp1-{name}-{metric}.csv"
+        )
 
 # %% [markdown]
 # ## Your own run

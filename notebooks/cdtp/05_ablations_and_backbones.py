@@ -41,7 +41,10 @@ from robustmer.experiments.papers import cdtp
 from robustmer.experiments.tables import Results, wide
 
 measured = papers.results("cdtp")
-known = {table: {str(row): row for row in cdtp.tables("paper", "ravdess_av")[table].rows} for table in ("ablations", "backbones")}
+known = {
+    table: {str(row): row for row in cdtp.tables("paper", "ravdess_av")[table].rows}
+    for table in ("ablations", "backbones")
+}
 pairs = [("ablations", "CDTP", name) for name in known["ablations"] if name.startswith("CDTP ")]
 pairs += [("ablations", "MPLMM", name) for name in known["ablations"] if name.startswith("MPLMM ")]
 pairs += [("backbones", f"{name} + completion", name) for name in ("MISA", "MMIM")]
@@ -97,7 +100,9 @@ ledger = papers.ledger_of("cdtp", profile)
 compute(own.jobs(), ledger, workers=2, device=device, fresh=profile != "paper", progress=False)
 scores = own.summarise(Results.read(ledger))
 own_run(profile, corpora.named(corpus).dataset, [f"{len(own.jobs())} trainings"])
-numbers_folded(wide(scores, row=lambda row: look(row).label).rename_axis("system").reset_index(), "Accuracy of your own run")
+numbers_folded(
+    wide(scores, row=lambda row: look(row).label).rename_axis("system").reset_index(), "Accuracy of your own run"
+)
 
 # %% [markdown]
 # ## Limits

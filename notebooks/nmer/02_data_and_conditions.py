@@ -67,8 +67,8 @@ picture.show(
     "fig-nmer-folds",
     "Sixteen actors train, four choose the weights, four judge, and the parts rotate over six folds. On a phone every second actor "
     "is shown.",
-    "A grid of six folds by 24 actors. In every fold four neighbouring actors are the test part, the next four the validation part, "
-    "and all others the train part.", "RAVDESS-AV")  # fmt: skip
+    "A grid of six folds by 24 actors. In every fold four neighbouring actors are the test split, the next four the validation split, "
+    "and all others the train split.", "RAVDESS-AV")  # fmt: skip
 
 # %% [markdown]
 # ## Two measures
@@ -88,7 +88,7 @@ picture.show(
 # %%
 size = "smoke" if profile == "smoke" else "quick"
 corpus = rm.corpora.load(corpus, **({"size": size, "seed": seed} if corpus == "synthetic" else {}))
-train, valid, test = corpus.fold(0)  # the batches of one fold, standardised by the train part
+train, valid, test = corpus.fold(0)  # the batches of one fold, standardised by the train split
 counts = pd.Series(corpus.samples.labels[corpus.task().label]).value_counts()
 print(f"{corpus.name}: {len(corpus)} samples, {len(corpus.split.folds)} folds {corpus.split.name}")
 print(f"fold 0: {len(train)} train, {len(valid)} validate, {len(test)} test; shapes {corpus.shapes}")
@@ -110,7 +110,7 @@ display.table(sizes, "tbl-nmer-table-1", "Samples and classes: those of NMER Tab
 # %% tags=["hide-input"]
 Markdown(f"""The paper's own numbers, added up:
 
-- **IEMOCAP.** Train and test samples leave {rest} that Table 1 does not print. With them the test part has
+- **IEMOCAP.** Train and test samples leave {rest} that Table 1 does not print. With them the test split has
   {rest + one["IEMOCAP", "test_unique"]} samples, the size of one session of two speakers. This fits one fold of ten, in which one
   speaker of the session validates and the other tests.
 - **CMU-MOSEI.** Train and test samples leave {left} for validation, although the paper claims ten folds.""")
@@ -184,7 +184,7 @@ picture.show(
 #
 # ## Standardised features
 #
-# This book standardises every feature with the mean and standard deviation of the train part; the paper does not state what
+# This book standardises every feature with the mean and standard deviation of the train split; the paper does not state what
 # it does. **Does it matter?** $\sigma^2$ of {ref}`eq. 5 <nmer-noise-scheduler>` is one number for a modality, but raw features
 # have units. The *median feature* has half of the features above it in variance.
 

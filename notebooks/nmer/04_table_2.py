@@ -45,8 +45,11 @@ linear, clean = (findings.estimate_of({"row": row} | people.loc[[row]].iloc[0].t
                  for row in (nmer.BAR, nmer.Row("MEN", "clean")))  # fmt: skip
 answer(
     (findings.compared("NMER", "logistic regression that met the noise", linear), "people"),
-    (f"NMER is ahead only of a MEN that never met noise: by {clean.value:.1f} points ({findings.interval(clean)}), before "
-     "correction for many comparisons.", "people"),
+    (
+        f"NMER is ahead only of a MEN that never met noise: by {clean.value:.1f} points ({findings.interval(clean)}), before "
+        "correction for many comparisons.",
+        "people",
+    ),
 )
 
 # %% [markdown]
@@ -101,8 +104,12 @@ numbers_folded(planned, "NMER minus the other systems on RAVDESS-AV, points of U
 for name in ("ravdess_av", "mosi_bclstm"):
     for metric in nmer.METRICS:
         part = nmer.tables("paper", name)["2"].where(metric=metric)
-        shown = wide(part.summarise(measured), row=lambda row: look(row).label, column=lambda c: f"{c.noise} {nmer.db(c.level)}")
-        numbers_folded(shown.rename_axis("system").reset_index(), f"{metric}, {part.dataset}", file=f"table2-{name}-{metric}.csv")
+        shown = wide(
+            part.summarise(measured), row=lambda row: look(row).label, column=lambda c: f"{c.noise} {nmer.db(c.level)}"
+        )
+        numbers_folded(
+            shown.rename_axis("system").reset_index(), f"{metric}, {part.dataset}", file=f"table2-{name}-{metric}.csv"
+        )
 
 # %% [markdown]
 # ## Your own run

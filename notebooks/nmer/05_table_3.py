@@ -43,7 +43,9 @@ from robustmer.experiments.tables import Results, wide
 measured = papers.results("nmer")
 frames = []
 for name in findings.PEOPLE["nmer"]:
-    part = nmer.tables("paper", name)["3"].where(metric="UA", noise="gaussian", level=-40.0, system=["NMER", "LogReg"], trained="noisy")
+    part = nmer.tables("paper", name)["3"].where(
+        metric="UA", noise="gaussian", level=-40.0, system=["NMER", "LogReg"], trained="noisy"
+    )
     frames.append(part.summarise(measured).assign(panel=part.dataset))
 loud = pd.concat(frames)
 loud = loud[~loud["condition"].isin(["avg", "none", "clean"])]
@@ -95,9 +97,13 @@ show(lambda width: forest(shown, "points of UA lost", width, legend={"people": "
 
 # %% tags=["hide-input"]
 for name in ("ravdess_av", "mosi_bclstm"):
-    part = nmer.tables("paper", name)["3"].where(metric="UA", noise="gaussian", system=["NMER", "LogReg"], trained="noisy")
+    part = nmer.tables("paper", name)["3"].where(
+        metric="UA", noise="gaussian", system=["NMER", "LogReg"], trained="noisy"
+    )
     lines = part.summarise(measured)
-    lines = lines.assign(row=[f"{look(line.row).label}, {nmer.db(line.level)}" for line in lines.itertuples()], column=lines["condition"])
+    lines = lines.assign(
+        row=[f"{look(line.row).label}, {nmer.db(line.level)}" for line in lines.itertuples()], column=lines["condition"]
+    )
     numbers_folded(wide(lines).rename_axis("system").reset_index(), f"UA, {part.dataset}", file=f"table3-{name}.csv")
 numbers_folded(shown[["row", "panel", "value", "low", "high"]], "The negative control, points of UA lost", decimals=1)
 

@@ -73,8 +73,14 @@ show(lambda width: dots(frame, SYSTEMS, "UA", width, lines={"RAVDESS-AV": 1 / 8,
 for name in findings.PEOPLE["nmer"]:
     for metric in nmer.METRICS:
         part = nmer.tables("paper", name)["4"].where(metric=metric)
-        shown = wide(part.summarise(measured), row=lambda row: look(row).label, column=lambda c: f"{c.condition} {nmer.db(c.level) or 'clean'}")
-        numbers_folded(shown.rename_axis("system").reset_index(), f"{metric}, {part.dataset}", file=f"table4-{name}-{metric}.csv")
+        shown = wide(
+            part.summarise(measured),
+            row=lambda row: look(row).label,
+            column=lambda c: f"{c.condition} {nmer.db(c.level) or 'clean'}",
+        )
+        numbers_folded(
+            shown.rename_axis("system").reset_index(), f"{metric}, {part.dataset}", file=f"table4-{name}-{metric}.csv"
+        )
 
 # %% [markdown]
 # ## Your own run

@@ -44,9 +44,15 @@ kept = pd.concat([findings.skills_kept(name, measured) for name in findings.PEOP
 ours = kept[kept["kind"] == "measured"].groupby("dataset", sort=False)["value"].agg(["min", "max"]).round()
 paper = kept[kept["kind"] == "printed"].groupby("dataset", sort=False)["value"].agg(["min", "max"]).round()
 answer(
-    (f"On RAVDESS-AV systems keep {findings.signed(ours.loc['RAVDESS-AV', 'min'], 0)} to {ours.loc['RAVDESS-AV', 'max']:.0f}% of their "
-     "skill from −10 to −40 dB: they end at chance.", "people"),
-    (f"On IEMOCAP the paper's systems keep {paper.loc['IEMOCAP', 'min']:.0f} to {paper.loc['IEMOCAP', 'max']:.0f}%.", "printed"),
+    (
+        f"On RAVDESS-AV systems keep {findings.signed(ours.loc['RAVDESS-AV', 'min'], 0)} to {ours.loc['RAVDESS-AV', 'max']:.0f}% of their "
+        "skill from −10 to −40 dB: they end at chance.",
+        "people",
+    ),
+    (
+        f"On IEMOCAP the paper's systems keep {paper.loc['IEMOCAP', 'min']:.0f} to {paper.loc['IEMOCAP', 'max']:.0f}%.",
+        "printed",
+    ),
     "Its samples are sequences of many frames, ours are single vectors.",
 )
 
@@ -59,7 +65,9 @@ frame = kept.drop_duplicates(["row", "dataset", "kind"]).assign(
     row=lambda lines: [look(row).label for row in lines["row"]], low=float("nan"), high=float("nan"), panel=lambda lines: lines["dataset"],
     kind=lambda lines: lines["kind"].where(lines["kind"] == "printed", lines["dataset"].map({"RAVDESS-AV": "people", "CMU-MOSI": "seeds"})),
 )  # fmt: skip
-frame["panel"] = frame["dataset"].map({"IEMOCAP": "emotions", "RAVDESS-AV": "emotions", "CMU-MOSEI": "sentiment", "CMU-MOSI": "sentiment"})
+frame["panel"] = frame["dataset"].map(
+    {"IEMOCAP": "emotions", "RAVDESS-AV": "emotions", "CMU-MOSEI": "sentiment", "CMU-MOSI": "sentiment"}
+)
 show(lambda width: forest(frame, "skill kept from −10 to −40 dB, %", width), "fig-nmer-skill",
      "With every modality at −40 dB our systems are at chance, the paper's are not. Gaussian noise, UA.",
      "Two panels, emotions and sentiment. The paper's systems keep a third to two thirds of their skill, ours about none.",
@@ -89,8 +97,12 @@ show(lambda width: small_multiples(curves, SYSTEMS, "nominal SNR, dB", "UA", wid
 for name in ("ravdess_av", "mosi_bclstm"):
     for metric in nmer.METRICS:
         part = nmer.tables("paper", name)["5"].where(metric=metric)
-        shown = wide(part.summarise(measured), row=lambda row: look(row).label, column=lambda c: f"{c.noise} {nmer.db(c.level)}")
-        numbers_folded(shown.rename_axis("system").reset_index(), f"{metric}, {part.dataset}", file=f"table5-{name}-{metric}.csv")
+        shown = wide(
+            part.summarise(measured), row=lambda row: look(row).label, column=lambda c: f"{c.noise} {nmer.db(c.level)}"
+        )
+        numbers_folded(
+            shown.rename_axis("system").reset_index(), f"{metric}, {part.dataset}", file=f"table5-{name}-{metric}.csv"
+        )
 
 # %% [markdown]
 # ## Your own run

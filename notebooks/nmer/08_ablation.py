@@ -75,8 +75,12 @@ numbers_folded(parts[["what", "effect", "low", "high", "detectable", "verdict"]]
 for name in ("ravdess_av", "mosi_bclstm"):
     for metric in nmer.METRICS:
         part = nmer.tables("paper", name)["ablation"].where(metric=metric, condition="avg")
-        shown = wide(part.summarise(measured), row=lambda row: look(row).label, column=lambda c: f"{c.noise} {nmer.db(c.level)}")
-        numbers_folded(shown.rename_axis("system").reset_index(), f"{metric}, {part.dataset}", file=f"ablation-{name}-{metric}.csv")
+        shown = wide(
+            part.summarise(measured), row=lambda row: look(row).label, column=lambda c: f"{c.noise} {nmer.db(c.level)}"
+        )
+        numbers_folded(
+            shown.rename_axis("system").reset_index(), f"{metric}, {part.dataset}", file=f"ablation-{name}-{metric}.csv"
+        )
 
 # %% [markdown]
 # ## Your own run

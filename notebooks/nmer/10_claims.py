@@ -34,8 +34,12 @@ from robustmer.experiments import findings, papers
 measured = papers.results("nmer")
 verdicts = papers.judged("nmer", "ravdess_av", measured)
 claims = papers.PAPERS["nmer"].claims("ravdess_av")
-better = verdicts[verdicts["number"].isin([1, 2, 3, 4, 5, 19])]  # claims that call a method better; the others are about noise
-noisy = verdicts[(verdicts["number"] > 0) & ~verdicts["number"].isin(better["number"]) & (verdicts["verdict"] != "cannot be tested")]
+better = verdicts[
+    verdicts["number"].isin([1, 2, 3, 4, 5, 19])
+]  # claims that call a method better; the others are about noise
+noisy = verdicts[
+    (verdicts["number"] > 0) & ~verdicts["number"].isin(better["number"]) & (verdicts["verdict"] != "cannot be tested")
+]
 answer(
     (f"On 24 actors none of {len(better)} comparisons that call a method better is shown; "
      f"{(noisy['verdict'] == 'holds').sum()} of {len(noisy)} that say noise hurts hold.", "people"),
@@ -83,7 +87,9 @@ for corpus in findings.PEOPLE["nmer"]:
                    note="Points; number 0 is a planned comparison of the book; detectable: 80% power after correction.")  # fmt: skip
 evidence = pd.concat([contrast.evidence(measured).assign(claim=number, what=contrast.what)
                       for number, claim in enumerate(claims[:3], 1) for contrast in claim.contrasts])  # fmt: skip
-numbers_folded(evidence.head(40), "The first scores behind claims 1 to 3, with the keys of their trainings", file="evidence.csv")
+numbers_folded(
+    evidence.head(40), "The first scores behind claims 1 to 3, with the keys of their trainings", file="evidence.csv"
+)
 
 # %% [markdown]
 # ## Limits

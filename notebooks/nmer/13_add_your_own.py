@@ -64,9 +64,9 @@ strong = ahead[ahead["level"] == -40].set_index("row")
 estimates = {row: Estimate("", line["value"], line["low"], line["high"]) for row, line in strong.iterrows()}
 
 answer(
-    "Yes: the class below has 24 lines, the corpus nine, and neither is registered anywhere.",
-    ("On 24 actors at −40 dB, " + compared("the new system", "NMER", estimates["NMER"]), "people"),
-    ("Against logistic regression: " + compared("the new system", "logistic regression", estimates[names["LogReg"]]), "people"),
+    "Yes: the class and the corpus below have fewer than forty lines together, and neither is registered anywhere.",
+    ("At −40 dB, on 24 actors: " + compared("the new system", "NMER", estimates["NMER"]), "people"),
+    (compared("The new system", "logistic regression", estimates[names["LogReg"]]), "people"),
 )  # fmt: skip
 
 rows = ahead.assign(kind="people", panel=[f"at −{-level:g} dB" for level in ahead["level"]])
@@ -169,7 +169,8 @@ except AssertionError as broken:
 # %%
 study = replace(nmer.STUDY, spelling={**nmer.STUDY.spelling, "gated vote": (GatedVote, {})})
 grid = study.grid(profile, corpus, first_seed=seed)
-noisy = rm.incomplete(grid.modalities, rm.NoiseScheduler(nmer.NOISES[noise], snr_db=snr_db))
+scheduler = rm.NoiseScheduler(nmer.NOISES[noise], snr_db=snr_db)
+noisy = rm.incomplete(grid.modalities, scheduler)
 column = nmer.Column("UA", noise, snr_db)  # the mean over the incomplete conditions
 places = {
     (nmer.Row(name), column): Place(grid.cells(name, noisy, noisy, "UA"))
@@ -182,8 +183,8 @@ means = own.summarise(Results.read(ledger))
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this table", "code_prompt_hide": "Code of this table"}
 own_run(profile, own.dataset, [f"{len(grid.folds)} folds", f"{summary.trained} trainings"])
-table(wide(means, text_of).rename_axis("system"), "tbl-nmer-own-system",
-      "UA of the new system and of others that met the same noise, mean over the incomplete conditions",
+table(wide(means, lambda line: text_of(line, 100, 1)).rename_axis("system"), "tbl-nmer-own-system",
+      "UA (%) of the new system and of others that met the same noise, mean over the incomplete conditions",
       f"{len(grid.folds)} folds, one seed; the interval is over folds.")  # fmt: skip
 
 # %% [markdown]
@@ -196,7 +197,6 @@ table(wide(means, text_of).rename_axis("system"), "tbl-nmer-own-system",
 recipe = own.cells[nmer.Row("gated vote"), column].cells[0].recipe
 system = rm.trained(recipe, ledger, device)
 valid = recipe.corpus.load().fold(recipe.fold).valid
-scheduler = next(iter(noisy)).noise.popitem()[1]
 hidden = rm.corrupt(valid, rm.all_noisy(valid.modalities, scheduler), stream("gates", seed))
 with torch.no_grad():
     clean_gates, noisy_gates = system.gates(valid), system.gates(hidden)
@@ -249,7 +249,7 @@ print(compared(*met, Estimate("", worth["mean"], worth["low"], worth["high"])))
 # ## A corpus of your own
 #
 # `collate` pads and checks arrays and makes a batch of them. `Corpus` adds classes and a split, and refuses a split that puts
-# one speaker into two parts. Modalities can have any names. In two of these three folds no speaker of the train part wears the
+# one speaker into two splits. Modalities can have any names. In two of these three folds no speaker of the train split wears the
 # sensor of the pulse.
 
 # %%
@@ -267,7 +267,7 @@ folds = rm.folds_by_group(speaker, groups, groups[1:] + groups[:1])
 mine = rm.Corpus("mine", rm.collate(arrays, {"mood": mood}, speaker), {"mood": moods}, rm.Split("by speaker", folds))
 
 # %% [markdown]
-# A modality without a frame in the train part cannot be learnt. The fold says so, and marks it absent everywhere; noise,
+# A modality without a frame in the train split cannot be learnt. The fold says so, and marks it absent everywhere; noise,
 # systems and scores go on with the others. The same grid takes the corpus as it is:
 
 # %%
@@ -275,7 +275,7 @@ with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     test = mine.fold(0).test
 print(caught[0].message)
-grid = study.grid(profile, mine, folds=(0, 1, 2))
+grid, column = study.grid(profile, mine, folds=(0, 1, 2)), nmer.Column("UA", noise, -10.0)
 noisy = rm.incomplete(grid.modalities, rm.NoiseScheduler(nmer.NOISES[noise], snr_db=-10))
 places = {
     (nmer.Row(name), column): Place(grid.cells(name, noisy, noisy, "UA")) for name in ("gated vote", "LogReg", "NMER")
@@ -286,8 +286,8 @@ own = grid.table("mine", "a corpus of one's own", places)
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     rm.compute(own.jobs(), ledger, device=device, progress=False)
-table(wide(own.summarise(Results.read(ledger)), text_of).rename_axis("system"), "tbl-nmer-own-corpus",
-      "UA on a corpus of one's own, Gaussian noise at −10 dB, mean over the incomplete conditions",
+table(wide(own.summarise(Results.read(ledger)), lambda line: text_of(line, 100, 1)).rename_axis("system"), "tbl-nmer-own-corpus",
+      "UA (%) on a corpus of one's own, mean over the incomplete conditions",
       "Invented data, three folds of speakers; profile " + profile + ".")  # fmt: skip
 
 # %% [markdown]

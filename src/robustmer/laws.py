@@ -21,7 +21,7 @@ from robustmer.budget import Budget
 from robustmer.conditions import CLEAN, Condition, corrupt, missing, uniform
 from robustmer.noise import NoiseScheduler, stream
 from robustmer.systems.checkpoint import load, save
-from robustmer.systems.system import Objective, System, Upstream, option_defaults
+from robustmer.systems.system import Objective, System, option_defaults
 from robustmer.tasks import Classify, Output, Regress, Task
 from robustmer.training import fit, learn, seeded, steps_of, upstream_options
 

@@ -140,7 +140,7 @@ def rerun(key: str, device: str) -> Iterator[str]:
     unlike = [f"{name} {settings[0].get(name) or 'unknown'} (now {value})" for name, value in settings[1].items()
               if settings[0].get(name) != value]  # fmt: skip
     if unlike:
-        yield f"The stored scores were not computed alike, so their digits may differ: {', '.join(unlike)}"
+        yield f"The stored scores come from another environment, so their digits may differ: {', '.join(unlike)}"
 
 
 def scores_of(ledger: Ledger, key: str) -> pd.Series:

@@ -156,8 +156,8 @@ def read_hdf5(path: Path, root: Path, problems: Problems, read: Callable[[object
 
 
 def member(group, name: str):
-    """The member of an HDF5 group with this name, an array loaded into memory. Raises Unfit where there is none, for links,
-    and for arrays in other files or larger than this file can hold: no other file is read."""
+    """The member of an HDF5 group with this name, arrays as values. Raises Unfit if there is none, for links, and for
+    arrays in other files or larger than this file can hold: no other file is read."""
     import h5py
 
     link = None if name in ("", ".") or "/" in name else group.get(name, getlink=True)

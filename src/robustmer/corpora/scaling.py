@@ -12,8 +12,8 @@ from robustmer.batch import Batch, Samples, Scaling
 from robustmer.corpora.common import CorpusError
 
 CHUNK = 256
-"""Statistics take this many samples at a time, so a large corpus is never copied to float64 as a whole. The sums of one chunk
-are added up in order, so another value changes the last digits."""
+"""Statistics take CHUNK samples at a time: a large corpus is never copied to float64 as a whole. Chunks add up in
+order, so another value changes the last digits."""
 
 Moments = tuple[Tensor, Tensor]
 

@@ -51,7 +51,7 @@ CLASS_COUNTS = (1636, 1103, 1084, 1708)
 SPEAKER_COUNTS = {"Ses01M": 557, "Ses01F": 528, "Ses02M": 542, "Ses02F": 481, "Ses03M": 629, "Ses03F": 522,
                   "Ses04M": 503, "Ses04F": 528, "Ses05M": 651, "Ses05F": 590}  # fmt: skip
 """Utterances a speaker. Sessions sum to IEMOCAP's 1085, 1023, 1151, 1031, 1241, and the first two speakers to NMER
-Table 1's test part (557) and the 528 that it leaves for validation; the split within the other sessions is a choice."""
+Table 1's test split (557) and the 528 left for validation; the division within the other sessions is a choice."""
 
 SIZES = {"smoke": (160, 0.5), "quick": (1000, 0.5), "paper": (5531, 1.0)}
 """Utterances in all, and the length of a sequence as a share of the full one: smoke and quick train on half as many

@@ -82,7 +82,7 @@ def measure(contrasts: Collection[Contrast], results: Results, scale: float = 1)
     difference that it could have shown: 80% power, corrected) times `scale`, 100 for points; p, and p_holm corrected
     for the family; the verdict, and `why` it cannot be tested.
 
-    Equal contrasts are one hypothesis. A comparison with a constant prediction is no member of the family: its verdict is `reference`.
+    Equal contrasts are one hypothesis. Comparisons with a constant prediction are outside: verdict `reference`.
     """
     family = list(dict.fromkeys(contrasts))
     frame = differences(family, results).dropna(subset="value")

@@ -139,7 +139,9 @@ class Dask:
         try:
             self.client = Client(address.replace("dask://", "tcp://"), timeout=self.timeout_s, set_as_default=False)
         except (OSError, ValueError) as error:
-            raise ValueError(f"no Dask scheduler answers at {address} ({error}); start one with `dask scheduler`") from error
+            raise ValueError(
+                f"no Dask scheduler answers at {address} ({error}); start one with `dask scheduler`"
+            ) from error
         self.address, self.device = address, device
         self.workers: dict[str, Future | None] = {}
         self.refused: dict[str, str] = {}
@@ -185,7 +187,9 @@ class Dask:
             abouts = self.client.run(about_process, self.device, workers=list(threads), on_error="return")
         for worker, about in abouts.items():
             if isinstance(about, BaseException):
-                problem = f"it cannot load this library ({type(about).__name__}: {about}); install robustmer {CODE} on it"
+                problem = (
+                    f"it cannot load this library ({type(about).__name__}: {about}); install robustmer {CODE} on it"
+                )
             elif threads[worker] > 1:
                 problem = (f"it has {threads[worker]} threads, whose trainings would share random streams; start it "
                            "with --nthreads 1")  # fmt: skip

@@ -207,7 +207,9 @@ def published_trainings(folder: Path) -> dict[str, dict]:
             try:
                 record = checked(json.loads(line), TRAINING)
             except (ValueError, RecursionError) as error:
-                raise ValueError(f"{path}, line {number} is damaged ({error}); restore it from version control") from error
+                raise ValueError(
+                    f"{path}, line {number} is damaged ({error}); restore it from version control"
+                ) from error
             records[record["key"]] = record
         _published[folder] = stamp, records
     return _published[folder][1]
@@ -224,7 +226,9 @@ def read_json(path: Path, key: str, fields: Mapping[str, type]) -> dict:
 
 
 def checked(record: object, fields: Mapping[str, type]) -> dict:
-    lacking = [name for name, kind in fields.items() if not (isinstance(record, dict) and isinstance(record.get(name), kind))]
+    lacking = [
+        name for name, kind in fields.items() if not (isinstance(record, dict) and isinstance(record.get(name), kind))
+    ]
     if lacking:
         raise ValueError(f"its {', '.join(lacking)} cannot be read")
     return record

@@ -63,8 +63,10 @@ def ua_difference(
     (0.5, 0.5)
     """
     if not len(label) == len(difference) == len(group) or difference.ndim != 1 or not len(label):
-        raise ValueError(f"{len(label)} labels, differences of shape {tuple(difference.shape)} and {len(group)} "
-                         "groups: give each sample one of each")
+        raise ValueError(
+            f"{len(label)} labels, differences of shape {tuple(difference.shape)} and {len(group)} "
+            "groups: give each sample one of each"
+        )
     _, number = np.unique(group, return_inverse=True)
     groups = int(number.max()) + 1
     if groups < 2:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -34,6 +33,8 @@ def average_distance(clean: Float[Tensor, "point feature"], noisy: Float[Tensor,
     3.0
     """
     if clean.shape != noisy.shape:
-        raise ValueError(f"points of shape {tuple(clean.shape)} and noisy ones of shape {tuple(noisy.shape)} are no "
-                         "pairs; give each point its own noisy version, in the same order")
+        raise ValueError(
+            f"points of shape {tuple(clean.shape)} and noisy ones of shape {tuple(noisy.shape)} are no "
+            "pairs; give each point its own noisy version, in the same order"
+        )
     return float((clean - noisy).double().square().sum(1).sqrt().mean())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from jaxtyping import Bool, Float
 from scipy.stats import pearsonr
 from sklearn.metrics import f1_score

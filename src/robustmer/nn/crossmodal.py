@@ -192,7 +192,7 @@ def about_equally_long(group: Sequence[Tensor]) -> bool:
 
 
 def padded(group: Sequence[Tensor]) -> list[Tensor]:
-    """All as long as the longest, with zeros (and False) behind."""
+    """All padded to the longest, with zeros and False."""
     longest = max(x.shape[1] for x in group)
     return [pad(x, (0, 0) * (x.ndim - 2) + (0, longest - x.shape[1])) for x in group]
 
@@ -219,8 +219,8 @@ class Backbone(nn.Module):
     """MulT from projected sequences to outputs (CDTP 3.2.2, 3.5; MulT's code for what the paper leaves open).
 
     For each ordered pair of modalities the frames of the first attend to those of the second. The results of all pairs
-    stand side by side and pass a self-attention encoder (the memory); its last frames, one a modality, pass a residual
-    block and a linear layer. A single modality has its memory only. With width 30, 5 heads, 5 layers, one output and
+    are concatenated and pass a self-attention encoder (the memory). Its last frames, one a modality, pass a residual
+    block and a linear layer. A single modality has only its memory. With width 30, 5 heads, 5 layers, one output and
     MOSI's 768, 5 and 20 features it has the 1,085,251 parameters of MulT's code.
     """
 

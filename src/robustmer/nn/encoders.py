@@ -1,4 +1,4 @@
-"""From a sequence to one vector a sample; padding and absent modalities leave no trace."""
+"""From a sequence to one vector a sample; padding and absent modalities have no effect."""
 
 from __future__ import annotations
 

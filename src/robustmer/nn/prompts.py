@@ -1,6 +1,6 @@
 """The prompts of MPLMM (Guo et al. 2024) as CDTP 3.3 to 3.5 takes them over, around a MulT.
 
-CDTP's formulas give their shapes in several ways that exclude each other. This reading: l_p prompts of d' values each, a
+CDTP's formulas give their shapes in several ways that exclude each other. This reading: l_p prompts of d' values, a
 modality's L frames of d' values each, and matrices M of L rows and of as many columns as the memory is wide.
 """
 

@@ -36,7 +36,7 @@ class FrameLinear(nn.Linear):
 
 
 def convolution(inside: int, outside: int, kernel: int, stride: int = 1) -> nn.Module:
-    """Zeros before the first frame and after the last; ceil(frames / stride) frames come out."""
+    """Zeros before the first frame and after the last; the output has ceil(frames / stride) frames."""
     if kernel == stride == 1:
         return FrameLinear(inside, outside)
     return nn.Conv1d(inside, outside, kernel, stride, padding=kernel // 2)
@@ -49,7 +49,7 @@ def norm(channels: int) -> nn.GroupNorm:
 
 
 class ResidualBlock(nn.Module):
-    """x + F(x) (CDTP 3.4), F being normalisation, SiLU and convolution, twice.
+    """x + F(x) (CDTP 3.4), where F is normalisation, SiLU and convolution, twice.
 
     The embedding of the time step scales and shifts F's second normalisation, in every block. With `condition`
     channels, every frame of the condition does so too (FiLM), averaged to as many frames as x has.

@@ -17,12 +17,12 @@ from robustmer.tasks import OwnError, Task
 
 class CDTP(Imputing):
     """MPLMM with its linear completion replaced by a diffusion (CDTP 3.4): a missing modality is drawn from its
-    distribution given the others, projected like a recorded one, and led with its generative prompt to the `frames`
+    distribution given the others and projected like a recorded one. With its generative prompt it gives the `frames`
     frames that replace it, MLP([P_G; CondDiff]). The paper draws it once for each available modality; here once from
     all of them.
 
     The diffusion is an upstream system: it learns from clean samples to predict noise (eq. 5) and is then frozen. The
-    paper says "first stage" and not what is frozen; its released code has no eq. 5 at all. Without `generative` the
+    paper says "first stage" but not what is frozen; its released code has no eq. 5 at all. Without `generative` the
     drawn frames are used as they are; without any of the prompts this is a MulT on completed samples. `start="mean"` is
     the same network without the diffusion: every missing modality is its mean. MPLMM has no diffusion either, but
     another map from the available modalities to the frames of the missing one.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 from collections.abc import Mapping
@@ -72,22 +73,49 @@ def load(
         from robustmer.systems import SYSTEMS as systems
     path = Path(path)
     about, shapes = header(path)
+    check_description(about, systems, max(10_000, sum(map(math.prod, shapes.values()))), path)
     try:
-        with torch.device("meta"):  # settings can ask for any size: compare sizes before memory is taken
-            sketch = construct(about, systems, tasks, path)
-        wanted = {f"weights.{name}": tuple(tensor.shape) for name, tensor in sketch.state_dict().items()}
-        compare(wanted, {name: shape for name, shape in shapes.items() if name.startswith("weights.")}, about, path)
-        system = construct(about, systems, tasks, path)
-    except ValueError:
-        raise
+        with torch.device("meta"):  # compare sizes before memory is taken
+            sketch = construct(about, systems, tasks)
     except Exception as error:  # a class may refuse foreign settings in any way
         raise ValueError(
             f"{path}: {about['system']} cannot be made with the saved settings ({type(error).__name__}: {error}); the "
             "class has changed since: load the file with the version that saved it, or train again"
         ) from error
-    tensors = safetensors.load_file(path)
-    restore(system, tensors)
+    compare(tensors_of(sketch, shapes), shapes, about, path)
+    with torch.random.fork_rng(devices=()):
+        system = construct(about, systems, tasks)
+    restore(system, safetensors.load_file(path))
     return system.eval()
+
+
+def check_description(about: Mapping, systems: Mapping[str, type[System]], limit: int, path: Path) -> None:
+    """Raises ValueError for a class that is not known, and for a whole number above the limit: more than the file has
+    values cannot be the size of anything in it, and as a number of layers would take hours."""
+    if about["system"] not in systems:
+        raise ValueError(
+            f"{path} holds a {about['system']}; the known systems are {', '.join(systems)}. Pass "
+            f"systems={{{about['system']!r}: ...}}"
+        )
+    values = [about["shapes"], about["options"]]
+    while values:
+        value = values.pop()
+        values += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        if isinstance(value, int) and abs(value) > limit:
+            raise ValueError(
+                f"{path} is no saved system: it asks for {value} of something and is far too small for that"
+            )
+    for part in about["upstream"].values():
+        check_description(part, systems, limit, path)
+
+
+def tensors_of(system: System, stored: Mapping[str, tuple]) -> dict[str, tuple[int, ...]]:
+    """The names and shapes of a system's tensors in a file: its weights, and statistics of modalities that have any."""
+    tensors = {f"weights.{name}": tuple(tensor.shape) for name, tensor in system.state_dict().items()}
+    for m, shape in system.shapes.items():
+        names = [f"scaling.{m}.{statistic}" for statistic in ("mean", "std")]
+        tensors |= dict.fromkeys(names, tuple(shape)) if any(name in stored for name in names) else {}
+    return tensors
 
 
 def restore(system: System, tensors: Mapping[str, Tensor]) -> None:
@@ -103,21 +131,14 @@ def restore(system: System, tensors: Mapping[str, Tensor]) -> None:
     system.scaling = restored or None
 
 
-def construct(
-    about: Mapping, systems: Mapping[str, type[System]], tasks: Mapping[str, type[Task]], path: Path
-) -> System:
-    name = about["system"]
-    if name not in systems:
-        raise ValueError(
-            f"{path} holds a {name}; the known systems are {', '.join(systems)}. Pass systems={{{name!r}: ...}}"
-        )
-    upstream = {key: construct(part, systems, tasks, path) for key, part in about["upstream"].items()}
+def construct(about: Mapping, systems: Mapping[str, type[System]], tasks: Mapping[str, type[Task]]) -> System:
+    upstream = {key: construct(part, systems, tasks) for key, part in about["upstream"].items()}
     arguments = dict(about["options"]) | upstream
     if about["shapes"]:
         arguments["shapes"] = {m: tuple(shape) for m, shape in about["shapes"].items()}
     if about["task"] is not None:
         arguments["task"] = task_from(about["task"], tasks)
-    return systems[name](**arguments)
+    return systems[about["system"]](**arguments)
 
 
 def header(path: Path) -> tuple[dict, dict[str, tuple[int, ...]]]:
@@ -147,8 +168,8 @@ def compare(wanted: Mapping[str, tuple], stored: Mapping[str, tuple], about: Map
             sizes = [f"{shapes[name]}" if name in shapes else "absent" for shapes in (stored, wanted)]
             raise ValueError(
                 f"{path} does not fit {about['system']}: the tensor {name.removeprefix('weights.')!r} is {sizes[0]} in "
-                f"the file and {sizes[1]} in the class; the class or its options have changed since: load the file with "
-                "the version that saved it, or train again"
+                f"the file and {sizes[1]} in the class, which has changed since: load the file with the version that "
+                "saved it, or train again"
             )
 
 

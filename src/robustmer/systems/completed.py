@@ -58,7 +58,7 @@ class Completed(Imputing):
 
     def fill(self, observed: Batch) -> Batch:
         """The batch with every modality present: as recorded where it was, imputed (`frames` frames) elsewhere. A
-        complete batch is returned unchanged. All objectives of a step get one and the same draw."""
+        complete batch is returned unchanged. All objectives of a step get the same draw."""
         if self.training and self.last is not None and self.last[0] is observed:
             return self.last[1]
         x, mask, present = dict(observed.x), dict(observed.mask), dict(observed.present)

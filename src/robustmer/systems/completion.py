@@ -49,11 +49,11 @@ class Completion(System):
     The predicted noise is \sqrt{1 - \bar\alpha_t} x_t + \sqrt{\bar\alpha_t} U([c, x_t], t), where U has a residual
     connection around the U-Net with a gate for each feature. Without it a text feature of 768 values would have to pass
     128 channels, and so would its noise, which no compression keeps. U begins at zero, where the first term is the best
-    guess for white features of variance 1. Eq. 5 is untouched. x_0 should have about unit variance, as in standardised
-    corpora; its estimate is not clipped, because standardised features have no bound.
+    prediction for white features of variance 1. Eq. 5 is untouched. x_0 should have about unit variance, as in
+    standardised corpora; its estimate is not clipped, because standardised features have no bound.
 
-    It learns from clean samples and is the upstream system of all that impute with it. How it is sampled (`Sampling`)
-    is theirs to say.
+    It learns from clean samples and is the upstream system of all systems that impute with it. They choose how it is
+    sampled (`Sampling`).
     """
 
     phase, selects = "complete", False

@@ -1,4 +1,4 @@
-"""The majority class: the accuracy of a system that reads nothing."""
+"""The majority class: the accuracy of a system without input."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from robustmer.tasks import Task
 
 class Majority(System):
     """The same output for every sample. The best cross-entropy is at the log frequencies of the classes, so it predicts
-    the most frequent class of the train split: UA is 1 / classes, WA its share of the test split. Of numbers it
+    the most frequent class of the train split: UA is 1 / classes, WA its share of the test split. For numbers it
     predicts the median."""
 
     phase, selects = "count", False

@@ -32,7 +32,7 @@ class Translator(nn.Module):
     wider of the two (as in the authors' code).
 
     The encoder is a bidirectional LSTM whose directions are summed, the decoder attention, an LSTM and a linear layer.
-    The authors' attention asks with the decoder's last state, frame after frame; here it asks with the position of the
+    In the authors' attention the query is the decoder's last state, frame after frame; here it is the position of the
     frame, so that all frames are decoded at once and lengths may differ.
     """
 

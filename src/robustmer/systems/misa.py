@@ -1,4 +1,4 @@
-"""MISA: features that the modalities share, beside those of each modality (Hazarika, Zimmermann and Poria 2020)."""
+"""MISA: features that the modalities share, and those of each modality (Hazarika, Zimmermann and Poria 2020)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Subspaces:
 
 
 class MISA(System):
-    """Each modality's features are sent into a space that all share and into one of its own. The 2 M vectors of a
+    """Each modality's features are mapped into a space that all share and into one of its own. The 2 M vectors of a
     sample are the tokens of a transformer layer, and a classifier reads them side by side.
 
     L = task + `weight_sim` sim + `weight_diff` diff + `weight_recon` recon (section 3.5). `sim` is the central moment

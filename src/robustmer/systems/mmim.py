@@ -170,7 +170,7 @@ def cpc(
 ) -> Float[Tensor, ""]:
     """Contrastive predictive coding: minus log softmax of a sample's own score among all samples in the mask, mean over
     them. The score is the cosine of the fusion's prediction and a sample's code, divided by the temperature. log N
-    minus this is a lower bound of the mutual information of guess and code, and at most log N."""
+    minus this is a lower bound of the mutual information of prediction and code, and at most log N."""
     scores = normalize(guess, dim=1) @ normalize(code, dim=1).T / temperature
     own = torch.eye(len(code), dtype=torch.bool, device=code.device)  # keeps a sample outside the mask finite
     scores = scores.masked_fill(~mask[None, :] & ~own, -torch.inf)

@@ -18,7 +18,7 @@ from robustmer.tasks import Task
 
 
 class MPLMM(System):
-    """A MulT with three kinds of prompts. Generative prompts lead from the available modalities to the frames of a
+    """A MulT with three kinds of prompts. Generative prompts map the available modalities to the frames of a
     missing one; missing-signal prompts mark each modality as available or missing; missing-type prompts name the
     combination (`nn.prompts`). Each kind can be switched off; without the generative ones an absent modality is a frame
     of zeros, as in MulT, so that without any prompt this is the paper's MD.

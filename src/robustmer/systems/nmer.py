@@ -28,7 +28,7 @@ from robustmer.tasks import Task
 
 @dataclass(frozen=True)
 class Joint:
-    """All that NMER computes of a batch: the outputs, the posterior's mu and logvar, the latent z that was used, the
+    """All that NMER computes for a batch: the outputs, the posterior's mu and logvar, the latent z that was used, the
     joint representation C (as wide as the specific features) and the invariant features H'."""
 
     logits: Float[Tensor, "batch class"]

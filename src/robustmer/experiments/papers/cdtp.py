@@ -111,7 +111,7 @@ ACC-7, MAE and Corr, and the paper prints none of them."""
 
 
 def places(grid: Grid, rows: Sequence[Row]) -> dict[tuple[Row, Column], Place]:
-    """All samples of the test part lack the same modalities, as the paper's columns say. LB is a training for each
+    """All samples of the test split lack the same modalities, as the paper's columns say. LB is a training for each
     case, and its mean is over trainings; MS learns complete samples only, the others 20% incomplete ones. Without any
     prompt MPLMM is MD. The paper's average is over six cases, so it is printed beside six only."""
     known = printed("cdtp", 1, ("system", "condition", "metric"), scale=0.01)

@@ -200,7 +200,7 @@ recipes = partial(STUDY.jobs, tables)
 
 def control(corpus: str | Corpus | Request = "mosi_bclstm", profile: str = "paper") -> Table:
     """The negative control: what noise on one modality costs (metric "UA lost" of `evaluation.noise_cost`), all else
-    clean, for noise on the visual vectors, which carry next to nothing on CMU-MOSI's test part, and on the text. The
+    clean, for noise on the visual vectors, which carry next to nothing on CMU-MOSI's test split, and on the text. The
     noise "both" is the mean over noises and levels."""
     grid, metric, places = STUDY.grid(profile, corpus), "UA lost", {}
     rows = (Row("LogReg", "clean"), Row("LogReg"), Row("MEN", "clean"), Row("MEN"), Row("NMER"))

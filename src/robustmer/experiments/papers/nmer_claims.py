@@ -1,4 +1,4 @@
-"""The claims of NMER's text about its results (section 3.6), tested on its tables and on ours, as contrasts of places."""
+"""The claims of NMER's text about its results (section 3.6) as contrasts of places, in its tables and in ours."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ def printed(paper: str, table: int, fields: Sequence[str], scale: float = 1) -> 
 
 
 def ledger_of(paper: str, profile: str) -> Ledger:
-    """Where results are kept: below `runs`; for profile `paper` together with the published ones, which are only read."""
+    """The results below `runs`; for profile `paper` together with the published ones, which are only read."""
     try:
         published_in = project() / "results" / "measured" / paper if profile == "paper" else None
     except FileNotFoundError:
