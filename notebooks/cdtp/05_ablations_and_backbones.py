@@ -78,7 +78,8 @@ show(lambda width: forest(effects, "points of accuracy", width), "fig-cdtp-parts
 
 # %% [markdown]
 # One part is switched off and the rest stays. `start="mean"` replaces a missing modality by its mean instead of a draw of the diffusion.
-# Without prompts CDTP is a MulT on completed samples. All systems of a fold and seed share one trained diffusion.
+# Without prompts CDTP is a MulT on completed samples. In the measured rows every
+# training still had a diffusion of its own; the library now shares one a fold and seed.
 #
 # ## All numbers
 

@@ -255,11 +255,8 @@ print(compared(*met, Estimate("", worth["mean"], worth["low"], worth["high"])))
 # %%
 random, moods = np.random.default_rng(seed), ("calm", "glad", "cross")
 mood, speaker = random.integers(3, size=270), np.repeat([f"speaker {i}" for i in range(9)], 30)
-centres = {
-    "voice": random.normal(size=(3, 20)),
-    "face": random.normal(size=(3, 12)) / 3,
-    "pulse": random.normal(size=(3, 4)),
-}
+sizes = {"voice": (20, 0.4), "face": (12, 0.2), "pulse": (4, 0.8)}  # features, and how far apart the moods are
+centres = {m: apart * random.normal(size=(3, n)) for m, (n, apart) in sizes.items()}
 arrays = {m: [c[k] + random.normal(size=(random.integers(4, 9), c.shape[1])) for k in mood] for m, c in centres.items()}
 groups = [[f"speaker {i}" for i in range(k, k + 3)] for k in (0, 3, 6)]
 arrays["pulse"] = [x if who in groups[0] else None for x, who in zip(arrays["pulse"], speaker, strict=True)]
