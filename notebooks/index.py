@@ -36,7 +36,9 @@ answers.answer(*((finding.sentence, finding.chip) for finding in six[:2]))
 
 # %% tags=["remove-input"]
 papers = {"nmer": "NMER minus …", "cdtp": "CDTP minus …"}
-frame = pd.concat([findings.differences(paper).assign(panel=title) for paper, title in papers.items()])
+frame = pd.concat(
+    [findings.differences(paper).assign(panel=title) for paper, title in papers.items()]
+)
 frame = frame.assign(row=[look(row).label for row in frame["row"]],
                      note=[corpus(name).label for name in frame["dataset"]])  # fmt: skip
 unit = {papers["nmer"]: "points of UA", papers["cdtp"]: "points of accuracy"}
@@ -94,11 +96,15 @@ display(
 
 # %% tags=["remove-input"]
 verdicts = findings.glance()
-headings = {"": "paper's tables"} | {name: corpus(name).label for name in verdicts["dataset"] if name}
+headings = {"": "paper's tables"} | {
+    name: corpus(name).label for name in verdicts["dataset"] if name
+}
 verdicts = verdicts.assign(
     row=[
         f"{p.upper()} {n}. {says}".replace(" -", " −")
-        for p, n, says in zip(verdicts["paper"], verdicts["number"], verdicts["says"], strict=True)
+        for p, n, says in zip(
+            verdicts["paper"], verdicts["number"], verdicts["says"], strict=True
+        )
     ],
     column=verdicts["dataset"].map(headings),
 )
@@ -125,7 +131,11 @@ show(
 marks = [(mark.shape, mark.label) for mark in EVIDENCE.values()]
 marks += [(f"chip {chip}", meaning) for chip, meaning in CHIPS.items()]
 marks += [(f"{mark.strip()} in a table", meaning) for mark, meaning in MARKS.items()]
-answers.numbers_folded(pd.DataFrame(marks, columns=["mark", "meaning"]), "What each mark means", folded=False)
+answers.numbers_folded(
+    pd.DataFrame(marks, columns=["mark", "meaning"]),
+    "What each mark means",
+    folded=False,
+)
 
 # %% [markdown]
 # A number printed by a paper is never mixed with one measured here. Where a paper leaves something open, the book takes one reading and

@@ -17,7 +17,7 @@ from robustmer.conditions import CLEAN
 from robustmer.corpora import CorpusNotFound
 from robustmer.experiments import work
 from robustmer.experiments.engines import Dask
-from robustmer.experiments.grid import Summary, compute
+from robustmer.experiments.grid import compute
 from robustmer.experiments.ledger import Ledger
 from robustmer.experiments.recipe import Recipe
 from robustmer.systems.majority import Majority
@@ -80,16 +80,6 @@ def cluster(tmp_path):
     cluster.close()
 
 
-@pytest.fixture
-def ledger(tmp_path) -> Ledger:
-    return Ledger(tmp_path / "ledger")
-
-
-def run(todo, ledger: Ledger, cluster: Cluster) -> Summary:
-    jobs = todo if isinstance(todo, dict) else dict.fromkeys(todo, (CLEAN, NOISY))
-    return compute(jobs, ledger, engine=cluster.engine, progress=False)
-
-
 def meanwhile(what) -> threading.Thread:
     thread = threading.Thread(target=what, daemon=True)
     thread.start()
@@ -119,7 +109,7 @@ def test_a_cluster_computes_what_one_process_does_and_late_workers_get_work(clus
         cluster.worker()
 
     meanwhile(join)
-    summary = run(todo, ledger, cluster)
+    summary = run(todo, ledger, engine=cluster.engine)
     assert summary.trained == 8 and not summary.failed
     assert (
         "has no workers; trainings start when one joins: dask worker HOST:PORT --nthreads 1" in capsys.readouterr().err
@@ -144,7 +134,7 @@ def test_one_of_two_workers_is_killed_and_nothing_is_lost_or_doubled(cluster, le
         first.kill()
 
     meanwhile(kill)
-    summary = run(todo, ledger, cluster)
+    summary = run(todo, ledger, engine=cluster.engine)
     assert summary.trained == 12 and not summary.failed and not first.is_alive()
     scores = ledger.scores()
     assert len(scores) == len(scores.drop_duplicates(["key", "condition", "metric"])) == 9 * 6
@@ -162,7 +152,7 @@ def test_a_training_that_kills_its_workers_is_marked_failed_and_the_rest_goes_on
             cluster.worker()
 
     meanwhile(replace)
-    summary = run(todo, ledger, cluster)
+    summary = run(todo, ledger, engine=cluster.engine)
     assert summary.trained == 3 and count(notes) == 3
     assert "failed: its worker died 3 times (out of memory?)" in summary.failed[todo[0].key]
     assert ledger.training(todo[0].key)["outcome"] == "failed: its worker died 3 times (out of memory?)"
@@ -180,7 +170,7 @@ def test_a_scheduler_that_is_killed_is_one_sentence_and_results_are_kept(cluster
     with pytest.raises(
         ConnectionError, match="scheduler at dask://.* is gone; what was computed is kept: start it and run again"
     ):
-        run(recipes(50, Slow, seconds=0.2), ledger, cluster)
+        run(recipes(50, Slow, seconds=0.2), ledger, engine=cluster.engine)
     assert time.monotonic() - start < 20
     assert 2 <= ledger.scores()["key"].nunique() < 50 and not list(ledger.folder.rglob("*.lock"))
 
@@ -206,7 +196,7 @@ def test_workers_that_do_not_fit_are_refused_and_the_others_do_the_work(cluster,
     wait_until(lambda: len(workers_of(cluster)) == 5)
     named = corpora.named("synthetic", size="smoke", pooled=True)
     todo = {Recipe(Majority, named, seed=seed, budget=SHORT): [CLEAN] for seed in range(8)}
-    summary = run(todo, ledger, cluster)
+    summary = run(todo, ledger, engine=cluster.engine)
     assert summary.trained == 8 and not summary.failed
     assert {record["fingerprint"] for record in ledger.trainings().values()} == {named.load().fingerprint}
     lines = [line for line in capsys.readouterr().err.splitlines() if "is not used" in line]
@@ -225,7 +215,7 @@ def test_a_cluster_of_workers_that_all_do_not_fit_is_one_sentence(cluster, ledge
     cluster.worker(1, other_library)
     wait_until(lambda: workers_of(cluster))
     with pytest.raises(ConnectionError, match="no worker of dask://.* can be used: its library is 0therc0de"):
-        run(recipes(1, Tiny), ledger, cluster)
+        run(recipes(1, Tiny), ledger, engine=cluster.engine)
 
 
 def test_a_scheduler_that_does_not_answer_is_named(ledger, monkeypatch):
@@ -234,4 +224,4 @@ def test_a_scheduler_that_does_not_answer_is_named(ledger, monkeypatch):
     with pytest.raises(
         ValueError, match="no Dask scheduler answers at dask://127.0.0.1:1 .*start one with `dask scheduler`"
     ):
-        compute({recipe: [CLEAN]}, ledger, engine="dask://127.0.0.1:1", progress=False)
+        run([recipe], ledger, engine="dask://127.0.0.1:1")

@@ -1,67 +1,23 @@
-"""compute: what is trained once is not trained twice, what fails stops nothing else, and what is killed loses nothing."""
+"""compute: what is trained once is not trained twice, and what fails or diverges stops nothing else."""
 
-import multiprocessing
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
+from typing import NamedTuple
 
-import pandas as pd
-import psutil
 import pytest
 import torch
-from joblib.externals import loky
-from toy import (
-    CORPUS,
-    MODALITIES,
-    NOISY,
-    SHORT,
-    Diverging,
-    Imitator,
-    Killing,
-    Orphan,
-    Raising,
-    Slow,
-    Student,
-    Tiny,
-    corpus,
-    recipes,
-)
+from toy import CORPUS, MODALITIES, NOISY, SHORT, Diverging, Imitator, Orphan, Raising, Student, Tiny, corpus, recipes
+from toy import run, values
 
 from robustmer import corpora
 from robustmer.conditions import CLEAN, missing
 from robustmer.corpora import CorpusError
 from robustmer.evaluation import evaluate
-from robustmer.experiments import grid, plan, work
-from robustmer.experiments.grid import compute, trained
+from robustmer.experiments import grid, plan, statistics, work
+from robustmer.experiments.grid import trained
 from robustmer.experiments.ledger import Ledger, Score
 from robustmer.experiments.recipe import Recipe
+from robustmer.experiments.tables import Cell, Place, Results, Table
 from robustmer.systems.majority import Majority
 from robustmer.training import train
-
-
-def run(jobs, ledger, **options) -> grid.Summary:
-    if not isinstance(jobs, dict):
-        jobs = dict.fromkeys(jobs, (CLEAN, NOISY))
-    return compute(jobs, ledger, progress=False, **options)
-
-
-@pytest.fixture
-def ledger(tmp_path) -> Ledger:
-    return Ledger(tmp_path / "ledger")
-
-
-@pytest.fixture
-def notes(tmp_path) -> Path:
-    """A folder in which every training leaves a file."""
-    (tmp_path / "notes").mkdir()
-    return tmp_path / "notes"
-
-
-def values(ledger: Ledger) -> pd.Series:
-    return ledger.scores().set_index(["key", "condition", "metric"])["value"].sort_index()
 
 
 # --- once and for all -------------------------------------------------------------------------------------------------
@@ -194,14 +150,6 @@ def test_published_results_count_and_are_not_computed_again(ledger, tmp_path):
 # --- failures ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def forked():
-    """Worker processes are forked: they start at once, and import nothing anew."""
-    loky.backend.context.set_start_method("fork", force=True)
-    yield
-    loky.backend.context.set_start_method(None, force=True)
-
-
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_training_that_raises_is_recorded_and_the_others_go_on(ledger, workers, capsys, forked):
     todo = [*recipes(2, Raising), *recipes(1, Orphan), *recipes(2)]
@@ -287,94 +235,31 @@ def test_trained_gives_the_system_and_trains_it_once(ledger, notes):
         trained(recipes(1, Raising)[0], ledger)
 
 
-NOTEBOOK = """
-import sys
-from pathlib import Path
-import toy
-from robustmer.conditions import CLEAN
-from robustmer.experiments.grid import compute
-from robustmer.experiments.ledger import Ledger
-from robustmer.experiments.recipe import Recipe
-
-class Mine(toy.Tiny):
-    def forward(self, observed):
-        return 2 * super().forward(observed)
-
-for workers in (1, 2):
-    jobs = {Recipe(Mine, toy.CORPUS, seed=seed, budget=toy.SHORT): [CLEAN] for seed in range(3)}
-    compute(jobs, Ledger(Path(sys.argv[1], str(workers))), workers, progress=False)
-"""
+class System(NamedTuple):
+    system: str
 
 
-def test_two_workers_with_a_system_of_a_notebook_equal_one(tmp_path):
-    """The class exists in __main__ alone, so its definition travels to the workers."""
-    (tmp_path / "notebook.py").write_text(NOTEBOOK)
-    paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, tmp_path / "notebook.py", tmp_path]
-    subprocess.run(command, check=True, timeout=300, env=os.environ | {"PYTHONPATH": paths})
-    one, two = (values(Ledger(tmp_path / workers)) for workers in "12")
-    assert one.equals(two) and len(one) == 9
+class Condition(NamedTuple):
+    condition: str
 
 
-# --- together and interrupted -----------------------------------------------------------------------------------------
-
-
-def fork(todo, folder, **options):
-    """A child process that runs a grid."""
-    child = multiprocessing.get_context("fork").Process(target=run, args=(todo, Ledger(folder)), kwargs=options)
-    child.start()
-    return child
-
-
-def test_two_processes_on_one_ledger_divide_the_work(ledger, notes):
-    todo = [Recipe(Student, CORPUS, fold=fold, budget=SHORT, options={"note": str(notes), "weight": weight})
-            for fold in (0, 1) for weight in (1.0, 2.0, 3.0)]  # fmt: skip
-    others = [fork(todo, ledger.folder) for _ in "ab"]
-    for other in others:
-        other.join()
-    assert [other.exitcode for other in others] == [0, 0]
-    assert len(list(notes.iterdir())) == 8, "six students and two teachers"
-    assert len({note.name.partition("-")[0] for note in notes.iterdir()}) == 2, "both had a part"
-    assert len(ledger.scores()) == 6 * 6 and not list(ledger.folder.rglob("*.lock"))
-
-
-def test_an_interrupted_run_keeps_what_was_finished_and_frees_its_claims(ledger, monkeypatch):
-    todo, real, left = recipes(3), grid.write, [2]
-
-    def interrupted(*arguments):
-        left[0] -= 1
-        if left[0] < 0:
-            raise KeyboardInterrupt
-        real(*arguments)
-
-    monkeypatch.setattr(grid, "write", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        run(todo, ledger)
-    assert ledger.scores()["key"].nunique() == 2
-    left[0] = 1  # one more training is all that is needed
-    assert run(todo, ledger).trained == 1 and ledger.scores()["key"].nunique() == 3
-
-
-def test_a_worker_that_dies_takes_no_other_training_along(ledger, notes, forked):
-    todo = [*recipes(1, Killing, note=str(notes)), *recipes(3)]
-    summary = run(todo, ledger, workers=2)
-    assert summary.trained == 3 and "failed: its worker died 3 times (out of memory?)" in summary.failed[todo[0].key]
-    assert len(list(notes.iterdir())) == 3 and len(ledger.scores()) == 3 * 6
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
-def test_a_signal_ends_a_grid_and_its_workers_within_seconds(ledger, notes, forked, number):
-    todo = recipes(4, Slow, seconds=100.0, note=str(notes))
-    child = fork(todo, ledger.folder, workers=2)
-    until = time.monotonic() + 30
-    while len(list(notes.iterdir())) < 2 and time.monotonic() < until:
-        time.sleep(0.05)
-    workers = [
-        w for w in psutil.Process(child.pid).children(recursive=True) if "resource_tracker" not in " ".join(w.cmdline())
-    ]
-    assert len(workers) == 2
-    start = time.monotonic()
-    os.kill(child.pid, number)
-    child.join(10)
-    _, alive = psutil.wait_procs(workers, timeout=10)
-    assert not alive and child.exitcode is not None and time.monotonic() - start < 10
+def test_a_corpus_of_ones_own_goes_through_tables_and_statistics(ledger):
+    """Three modalities, one of them with a name of its own, three folds of speakers, two seeds, two systems."""
+    cells = {}
+    for system in (Tiny, Student):
+        grid_of = [Recipe(system, CORPUS, fold=f, seed=s, budget=SHORT) for f in range(3) for s in range(2)]
+        for condition in (CLEAN, NOISY):
+            place = Place(tuple(Cell(recipe, condition, "UA") for recipe in grid_of))
+            cells[System(system.__name__), Condition(str(condition))] = place
+    table = Table("mine", "1", "toys", "toy", "", cells)
+    assert run(table.jobs(), ledger).trained == 6 + 6 + 6
+    results = Results.read(ledger)
+    lines = table.summarise(results)
+    assert len(lines) == 4 and set(lines["unit"]) == {"fold"} and set(lines["repetitions"]) == {3}
+    frame = table.where(system="Tiny", condition="clean").values(results)
+    by_fold = frame.groupby("fold")["value"].mean()
+    error = statistics.standard_error(by_fold.std(), 3, test_to_train=0.25)
+    line = lines.query("system == 'Tiny' and condition == 'clean'").iloc[0]
+    assert line["mean"] == pytest.approx(by_fold.mean())
+    if by_fold.std() > 0:
+        assert line["high"] - line["mean"] == pytest.approx(4.302653 * error, rel=1e-5)

@@ -5,12 +5,15 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 from robustmer.batch import collate
 from robustmer.budget import Budget
 from robustmer.conditions import CLEAN, Condition
 from robustmer.corpora import Corpus, Split
+from robustmer.experiments.grid import Summary, compute
+from robustmer.experiments.ledger import Ledger
 from robustmer.experiments.recipe import Recipe
 from robustmer.nn.encoders import mlp
 from robustmer.noise import NoiseScheduler
@@ -133,3 +136,14 @@ CORPUS = corpus()
 
 def recipes(count: int, system=Tiny, data=CORPUS, **options) -> list[Recipe]:
     return [Recipe(system, data, seed=seed, budget=SHORT, options=options) for seed in range(count)]
+
+
+def run(jobs, ledger: Ledger, **options) -> Summary:
+    """compute, quietly; recipes without conditions are scored on clean and on noisy data."""
+    return compute(
+        jobs if isinstance(jobs, dict) else dict.fromkeys(jobs, (CLEAN, NOISY)), ledger, progress=False, **options
+    )
+
+
+def values(ledger: Ledger) -> pd.Series:
+    return ledger.scores().set_index(["key", "condition", "metric"])["value"].sort_index()

@@ -48,10 +48,15 @@ met, never = cdtp.Row("MD"), cdtp.Row("MS")
 average = cdtp.tables("paper", "ravdess_av")["1"].where(metric="ACC", condition="avg")
 mean = difference(average, met, never).measure(measured, scale=100)
 gain = findings.estimate_of({"row": "MS", "value": mean["effect"], "keys": ()} | mean)
-full = rm.corpora.synthetic(size="smoke" if profile == "smoke" else "quick", pooled=True)
+full = rm.corpora.synthetic(
+    size="smoke" if profile == "smoke" else "quick", pooled=True
+)
 best = {case.header(full.modalities): ceiling(full, case.seen or full.modalities)
         for case in (*rm.missing(full.modalities), rm.CLEAN)}  # fmt: skip
-worst, words = min(best, key=best.get), {"a": "the voice", "v": "the face", "l": "the words"}
+worst, words = (
+    min(best, key=best.get),
+    {"a": "the voice", "v": "the face", "l": "the words"},
+)
 answer(
     (f"On the synthetic corpus no classifier can be right more often than {100 * best[worst]:.0f}% with {words.get(worst, worst)} "
      "alone: information is missing, not a better network.", "synthetic"),
@@ -67,9 +72,21 @@ seen = {"a": "voice", "v": "face", "l": "words", "a,v": "voice, face", "a,l": "v
 gains = []
 for name, kind in zip(findings.PEOPLE["cdtp"], ("people", "seeds"), strict=True):
     table = cdtp.tables("paper", name)["1"]
-    for case in [case for case in seen if (met, cdtp.Column("ACC", case)) in table.cells]:
-        line = difference(table.where(metric="ACC", condition=case), met, never).measure(measured, scale=100)
-        gains.append({"panel": table.dataset, "row": seen[case], "kind": kind, "value": line["effect"]} | line)
+    for case in [
+        case for case in seen if (met, cdtp.Column("ACC", case)) in table.cells
+    ]:
+        line = difference(
+            table.where(metric="ACC", condition=case), met, never
+        ).measure(measured, scale=100)
+        gains.append(
+            {
+                "panel": table.dataset,
+                "row": seen[case],
+                "kind": kind,
+                "value": line["effect"],
+            }
+            | line
+        )
 show(lambda width: forest(pd.DataFrame(gains), "points of accuracy", width), "fig-cdtp-gaps",
      "To have met gaps helps where the stronger modality is missing, and costs little on complete samples. Bars: 95%, uncorrected.",
      "Two panels of gains by the modalities that are seen at test. The largest gain is where one weak modality is left; on complete samples "
@@ -96,8 +113,13 @@ print([case.header(full.modalities) for case in cases])
 few = full.fold(0).train[:32]
 system = rm.MulT(few.shapes, full.task(), width=32, layers=2, heads=4).eval()
 observed = rm.corrupt(few, rm.Condition(seen=("text",)), rm.stream("law"))
-loud = observed.replace(x=observed.x | {"audio": 100 * torch.randn_like(observed.x["audio"])})
-print("largest change of an output:", float((system(loud) - system(observed)).detach().abs().max()))
+loud = observed.replace(
+    x=observed.x | {"audio": 100 * torch.randn_like(observed.x["audio"])}
+)
+print(
+    "largest change of an output:",
+    float((system(loud) - system(observed)).detach().abs().max()),
+)
 
 # %% [markdown]
 # ## The drop rate
@@ -118,14 +140,24 @@ print({case.header(full.modalities): round(p, 4) for case, p in mixture.items()}
 
 # %%
 data = full if corpus == "synthetic" else rm.corpora.load(corpus)
-budget, small = cdtp.PROFILES[profile].budget, {"width": 32, "layers": 2, "heads": 4, "lr": 1e-3}
+budget, small = (
+    cdtp.PROFILES[profile].budget,
+    {"width": 32, "layers": 2, "heads": 4, "lr": 1e-3},
+)
 kinds = {"LogReg MS": (rm.LogReg, {}, rm.CLEAN), "LogReg MD": (rm.LogReg, {}, mixture),
          "MulT MS": (rm.MulT, small, rm.CLEAN), "MulT MD": (rm.MulT, small, mixture)}  # fmt: skip
 recipes = {name: rm.Recipe(kind, data, learns, seed=seed, budget=budget, options=options)
            for name, (kind, options, learns) in kinds.items()}  # fmt: skip
 tests = [*rm.missing(data.modalities), rm.CLEAN]
 ledger = papers.ledger_of("cdtp", profile)
-compute(dict.fromkeys(recipes.values(), tests), ledger, workers=2, device=device, fresh=True, progress=False)
+compute(
+    dict.fromkeys(recipes.values(), tests),
+    ledger,
+    workers=2,
+    device=device,
+    fresh=True,
+    progress=False,
+)
 scores = Results.read(ledger).scores
 
 # %% tags=["hide-input"]
@@ -144,7 +176,10 @@ show(lambda width: dots(frame, looks, "accuracy", width), "fig-cdtp-six-tests",
      "Accuracy by the modalities that are seen at test, for four trainings and the best possible classifier. All lie below the best possible and follow it.",
      data.name)  # fmt: skip
 
-numbers_folded(frame.pivot(index="row", columns="system", values="value"), "Accuracy by the modalities that are seen")
+numbers_folded(
+    frame.pivot(index="row", columns="system", values="value"),
+    "Accuracy by the modalities that are seen",
+)
 
 # %% [markdown]
 # A completion can win back only what is lost between the available modalities and the prediction. The information of the missing modality
@@ -162,10 +197,17 @@ answers = [rm.evaluation.answers(net, judged, case) for case in tests]
 right = torch.stack([(a["output"].argmax(1) == a["label"]) if a["output"].shape[1] > 1 else
                      ((a["output"][:, 0] > 0) == (a["label"] > 0)) for a in answers]).double()  # fmt: skip
 weights = torch.tensor([mixture.get(case, 0.0) for case in tests])
-choice = torch.multinomial(weights, 1000 * len(judged), replacement=True, generator=rm.stream("passes", seed))
-passes, lead = right[choice.reshape(1000, -1), torch.arange(len(judged))].mean(1), cdtp.gains()
+choice = torch.multinomial(
+    weights, 1000 * len(judged), replacement=True, generator=rm.stream("passes", seed)
+)
+passes, lead = (
+    right[choice.reshape(1000, -1), torch.arange(len(judged))].mean(1),
+    cdtp.gains(),
+)
 print(f"one draw of the modes moves the score of {len(judged)} samples by {100 * passes.std():.1f} points (standard deviation)")  # fmt: skip
-print(f"the paper prints CDTP {lead.idxmax():.2f} points above MPLMM in {lead.max()} of {lead.sum()} cells")
+print(
+    f"the paper prints CDTP {lead.idxmax():.2f} points above MPLMM in {lead.max()} of {lead.sum()} cells"
+)
 
 # %% [markdown]
 # A lead of that size is within the luck of the draw ({ref}`cdtp-table-1`). In this book every test sample meets every case.

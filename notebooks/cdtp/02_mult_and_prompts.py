@@ -46,9 +46,18 @@ from robustmer.nn.crossmodal import positions
 size = "smoke" if profile == "smoke" else "quick"
 data = rm.corpora.synthetic(size=size)
 steps = 3 if size == "smoke" else 160
-budget = rm.Budget(epochs=0, min_steps=steps, max_steps=steps, batch_size=64, checks=min(steps, 4))
+budget = rm.Budget(
+    epochs=0, min_steps=steps, max_steps=steps, batch_size=64, checks=min(steps, 4)
+)
 options = {"width": 32, "layers": 1, "heads": 4, "lr": 2e-3}
-recipe = rm.Recipe(rm.MulT, data, rm.drop(data.modalities, drop_rate), seed=seed, budget=budget, options=options)
+recipe = rm.Recipe(
+    rm.MulT,
+    data,
+    rm.drop(data.modalities, drop_rate),
+    seed=seed,
+    budget=budget,
+    options=options,
+)
 system = trained(recipe, papers.ledger_of("cdtp", profile)).eval()
 with rm.seeded("before", seed):
     untrained = rm.MulT(data.shapes, data.task(), **options).eval()
@@ -56,27 +65,62 @@ with rm.seeded("before", seed):
 test, (*_, rows) = data.fold(0).test, data.split.folds[0]
 follows = []
 for name, network in {"before training": untrained, "after training": system}.items():
-    for (asks, source), shares in network.backbone.attention(*network.backbone.read(test)).items():
-        asking, heard = (test.mask[m][:, : shares.shape[i]] for m, i in ((asks, 2), (source, 3)))
-        received = (shares.mean(1) * asking[..., None]).sum(1) / asking.sum(1)[:, None] * heard.sum(1)[:, None]
-        salience = data.factors[f"salience_{source}"][rows][:, : shares.shape[3]][heard.numpy()]
-        r = np.corrcoef(salience, received[heard])[0, 1] if received[heard].std() > 1e-6 else 0.0
+    for (asks, source), shares in network.backbone.attention(
+        *network.backbone.read(test)
+    ).items():
+        asking, heard = (
+            test.mask[m][:, : shares.shape[i]] for m, i in ((asks, 2), (source, 3))
+        )
+        received = (
+            (shares.mean(1) * asking[..., None]).sum(1)
+            / asking.sum(1)[:, None]
+            * heard.sum(1)[:, None]
+        )
+        salience = data.factors[f"salience_{source}"][rows][:, : shares.shape[3]][
+            heard.numpy()
+        ]
+        r = (
+            np.corrcoef(salience, received[heard])[0, 1]
+            if received[heard].std() > 1e-6
+            else 0.0
+        )
         nats = -(shares * shares.clamp(min=1e-9).log()).sum(-1).mean(1)
         even = (nats.exp() / heard.sum(1)[:, None])[asking].mean()
-        pair = {"row": f"{asks} attends to {source}", "system": name, "low": float("nan"), "high": float("nan")}
+        pair = {
+            "row": f"{asks} attends to {source}",
+            "system": name,
+            "low": float("nan"),
+            "high": float("nan"),
+        }
         follows += [pair | {"panel": "correlation with the salience", "value": float(r)},
                     pair | {"panel": "share of the frames attended to", "value": float(even)}]  # fmt: skip
 follows = pd.DataFrame(follows)
-r = follows[follows["panel"].str.startswith("corr")].pivot(index="row", columns="system", values="value")
+r = follows[follows["panel"].str.startswith("corr")].pivot(
+    index="row", columns="system", values="value"
+)
 learnt = int((r["after training"] > r["before training"] + 0.1).sum())
 
-bench = {line["system"]: line for line in json.loads((project() / "results/measured/bench.json").read_text())["cdtp"]}
+bench = {
+    line["system"]: line
+    for line in json.loads((project() / "results/measured/bench.json").read_text())[
+        "cdtp"
+    ]
+}
 peers = pd.read_csv(project() / "results/peers/cdtp.csv").set_index("what")["value"]
 weights = bench["MPLMM"]["parameters"] / bench["MulT"]["parameters"] - 1
-time = {name: bench[name]["steps"]["none"]["classify"]["seconds"] for name in ("MulT", "MPLMM", "CDTP")}
+time = {
+    name: bench[name]["steps"]["none"]["classify"]["seconds"]
+    for name in ("MulT", "MPLMM", "CDTP")
+}
 answer(
-    (f"Attention follows the salient frames in {learnt} of {len(r)} pairs of modalities.", "synthetic"),
-    ("The missing-type prompts and their matrices begin at zero in the public code, so neither ever moves.", "printed"),
+    (
+        f"Attention follows the salient frames in {learnt} of {len(r)} pairs of modalities.",
+        "synthetic",
+    ),
+    (
+        "The missing-type prompts and their matrices begin at zero in the public code, so neither ever moves.",
+        "printed",
+    ),
     f"The prompts of MPLMM cost {100 * weights:.0f}% more weights and {100 * (time['MPLMM'] / time['MulT'] - 1):.0f}% more time.",
 )
 
@@ -115,7 +159,9 @@ show(lambda width: dots(follows, looks, {name: "correlation" if "corr" in name e
      "Two panels with six rows, one a pair of modalities, before and after training: correlations with the salience, and how many frames "
      "attention is spread over.", data.name)  # fmt: skip
 ua = rm.score(system, test, rm.CLEAN)["UA"]
-print(f"UA on complete test samples: {ua:.2f}, chance {1 / len(data.task().classes):.2f}")
+print(
+    f"UA on complete test samples: {ua:.2f}, chance {1 / len(data.task().classes):.2f}"
+)
 
 # %% [markdown]
 # A network can learn the task with attention that is nearly even, as a mean over time would be. Bright columns in a map of attention are
@@ -130,8 +176,15 @@ print(f"UA on complete test samples: {ua:.2f}, chance {1 / len(data.task().class
 # %%
 place = positions(50, 32)
 unit = place / place.norm(dim=1, keepdim=True)
-print("frame 0:", *(f"{value:g}" for value in place[0, :4].tolist()), "... sines in even columns, cosines in odd ones")
-print("cosine with frame 0:", {frame: round(float(unit[0] @ unit[frame]), 2) for frame in (1, 5, 20, 49)})
+print(
+    "frame 0:",
+    *(f"{value:g}" for value in place[0, :4].tolist()),
+    "... sines in even columns, cosines in odd ones",
+)
+print(
+    "cosine with frame 0:",
+    {frame: round(float(unit[0] @ unit[frame]), 2) for frame in (1, 5, 20, 49)},
+)
 
 # %% [markdown]
 # The sentence below the paper's equations exchanges sine and cosine.
@@ -150,7 +203,10 @@ print("cosine with frame 0:", {frame: round(float(unit[0] @ unit[frame]), 2) for
 
 # %%
 mosi = {"audio": (5,), "visual": (20,), "text": (768,)}  # CMU-MOSI with BERT
-small, task = {"width": 30, "layers": 5, "heads": 5}, rm.Regress("sentiment")  # the sizes of the public code
+small, task = (
+    {"width": 30, "layers": 5, "heads": 5},
+    rm.Regress("sentiment"),
+)  # the sizes of the public code
 mplmm = rm.MPLMM(mosi, task, **small, frames=50, length=16)
 prompted = mplmm.prompted
 kinds = {
@@ -180,28 +236,50 @@ numbers_folded(pd.DataFrame([(name, len(p), " × ".join(map(str, p[0].shape)), s
 
 # %%
 few = rm.corpora.synthetic(size="smoke", pooled=True).fold(0).train[:32]
-begins = {"both small (ours)": (), "P_MT zero": ("kinds",), "both zero (public code)": ("kinds", "matrix")}
+begins = {
+    "both small (ours)": (),
+    "P_MT zero": ("kinds",),
+    "both zero (public code)": ("kinds", "matrix"),
+}
 norms = []
 for begin, zeros in begins.items():
     with rm.seeded("gradients", seed):
-        network = rm.MPLMM(few.shapes, data.task(), width=12, layers=2, heads=3, frames=10, length=4)
+        network = rm.MPLMM(
+            few.shapes, data.task(), width=12, layers=2, heads=3, frames=10, length=4
+        )
         adam = torch.optim.Adam(network.parameters(), lr=1e-3)
-        for tensor in [t for name in zeros for t in getattr(network.prompted, name).values()]:
+        for tensor in [
+            t for name in zeros for t in getattr(network.prompted, name).values()
+        ]:
             torch.nn.init.zeros_(tensor)
         for step in range(1, 21):
-            observed = rm.corrupt(few, rm.drop(few.modalities, 0.6), rm.stream("gradients", seed, step))
+            observed = rm.corrupt(
+                few, rm.drop(few.modalities, 0.6), rm.stream("gradients", seed, step)
+            )
             adam.zero_grad()
             network.loss(few, observed)["task"].backward()
-            for label, name in {"P_MT": "kinds", "M": "matrix", "P_MS": "missing"}.items():
-                norm = torch.stack([t.grad.norm() for t in getattr(network.prompted, name).values()]).norm()
-                norms.append({"panel": begin, "series": label, "x": step, "value": float(norm)})
+            for label, name in {
+                "P_MT": "kinds",
+                "M": "matrix",
+                "P_MS": "missing",
+            }.items():
+                norm = torch.stack(
+                    [t.grad.norm() for t in getattr(network.prompted, name).values()]
+                ).norm()
+                norms.append(
+                    {"panel": begin, "series": label, "x": step, "value": float(norm)}
+                )
             adam.step()
 norms = pd.DataFrame(norms)
 show(lambda width: lines(norms, "step of Adam", "norm of the gradient", width, height=230), "fig-cdtp-gradients",
      "With P_MT at zero, M gets its first gradient a step later; with both at zero neither ever moves.",
      "Three panels of gradient norms over 20 steps. Right: those of P_MT and M are exactly zero in all steps.", "synthetic")  # fmt: skip
 dead = norms.groupby(["panel", "series"])["value"].max()
-print("zero in all steps:", *(f"{name}, {begin}" for begin, name in dead.index[dead == 0]), sep="\n  ")
+print(
+    "zero in all steps:",
+    *(f"{name}, {begin}" for begin, name in dead.index[dead == 0]),
+    sep="\n  ",
+)
 
 # %% [markdown]
 # What then reaches the network are tokens of zeros, whatever is missing.
@@ -216,10 +294,23 @@ costs = []
 for kind in (rm.MulT, rm.MPMM, rm.MPLMM, rm.CDTP):
     more = {} if kind in (rm.MulT, rm.MPMM) else {"frames": 50}
     with torch.device("meta"):  # counts without memory
-        first = (rm.Completion(mosi, rm.OwnError(), frames=50),) if kind is rm.CDTP else ()
-        ours, paper = (rm.count_parameters(kind(mosi, task, *first, **sizes, **more)) for sizes in (small, {}))
+        first = (
+            (rm.Completion(mosi, rm.OwnError(), frames=50),) if kind is rm.CDTP else ()
+        )
+        ours, paper = (
+            rm.count_parameters(kind(mosi, task, *first, **sizes, **more))
+            for sizes in (small, {})
+        )
     name = kind.__name__
-    costs.append((name, ours, paper, peers.get(f"{name}: step, nothing missing"), 1000 * time.get(name, np.nan)))
+    costs.append(
+        (
+            name,
+            ours,
+            paper,
+            peers.get(f"{name}: step, nothing missing"),
+            1000 * time.get(name, np.nan),
+        )
+    )
 numbers_folded(pd.DataFrame(costs, columns=["system", "parameters", "at the paper's sizes", "public code, ms", "ours, ms"]),
                "Parameters and time of a step", decimals=0, folded=False, note="Public code: results/peers. Ours: results/measured/bench.json.")  # fmt: skip
 print(f"MulT's public code has {peers['MulT: parameters']:,.0f} parameters")

@@ -46,11 +46,17 @@ from robustmer.nn.diffusion import Diffusion, Sampling, noised
 from robustmer.systems.completion import mean_imputation
 
 p = cdtp.PROFILES[profile]
-data = rm.corpora.load(corpus, **({"size": p.size, "pooled": True} if corpus == "synthetic" else {}))
+data = rm.corpora.load(
+    corpus, **({"size": p.size, "pooled": True} if corpus == "synthetic" else {})
+)
 train, valid, test = data.fold(0)
 steps = longer * p.budget.steps(len(train))
-budget = rm.Budget(epochs=0, min_steps=steps, max_steps=steps, batch_size=128, checks=p.budget.checks)
-completion, history = rm.train(rm.Completion, data, rm.OwnError(), budget=budget, seed=seed, device=device)
+budget = rm.Budget(
+    epochs=0, min_steps=steps, max_steps=steps, batch_size=128, checks=p.budget.checks
+)
+completion, history = rm.train(
+    rm.Completion, data, rm.OwnError(), budget=budget, seed=seed, device=device
+)
 judge, gaps = (rm.train(rm.LogReg, data, mixture=learns, budget=budget, seed=seed, device=device)[0].to("cpu").eval()
                for learns in (rm.CLEAN, rm.drop(data.modalities, cdtp.DROP_RATE)))  # fmt: skip
 completion = completion.to("cpu").eval()
@@ -58,19 +64,39 @@ completion = completion.to("cpu").eval()
 label = test.labels[data.task().label]
 vectors = {split: {m: rm.mean_over_time(part.x[m], part.mask[m]) for m in data.modalities}
            for split, part in {"train": train, "test": test}.items()}  # fmt: skip
-observed = {case: rm.corrupt(test, case, rm.stream(test.name, case)) for case in rm.missing(data.modalities)}
+observed = {
+    case: rm.corrupt(test, case, rm.stream(test.name, case))
+    for case in rm.missing(data.modalities)
+}
 completed = {}
 for case, batch in observed.items():
-    given = {split: torch.cat([part[m] for m in case.seen], 1).numpy() for split, part in vectors.items()}
-    lacking, completed["mean", case] = [m for m in data.modalities if m not in case.seen], mean_imputation(batch)
-    ridge = {m: RidgeCV((300.0, 1e3, 3e3, 1e4)).fit(given["train"], vectors["train"][m].numpy()) for m in lacking}
+    given = {
+        split: torch.cat([part[m] for m in case.seen], 1).numpy()
+        for split, part in vectors.items()
+    }
+    lacking, completed["mean", case] = (
+        [m for m in data.modalities if m not in case.seen],
+        mean_imputation(batch),
+    )
+    ridge = {
+        m: RidgeCV((300.0, 1e3, 3e3, 1e4)).fit(
+            given["train"], vectors["train"][m].numpy()
+        )
+        for m in lacking
+    }
     completed["ridge regression", case] = {m: torch.tensor(line.predict(given["test"]))[:, None].float() for m, line in ridge.items()}  # fmt: skip
-    completed["diffusion from zero", case] = completion.impute(batch, Sampling(start="zero"))
-    completed["diffusion from noise", case] = completion.impute(batch, Sampling(start="noise"))
+    completed["diffusion from zero", case] = completion.impute(
+        batch, Sampling(start="zero")
+    )
+    completed["diffusion from noise", case] = completion.impute(
+        batch, Sampling(start="noise")
+    )
 errors = {}
 hits = {("no completion, met the gaps", case): gaps.predict(batch).argmax(1) == label for case, batch in observed.items()}  # fmt: skip
 for (how, case), filled in completed.items():
-    squares = [(x[:, 0] - vectors["test"][m]).square().mean(1) for m, x in filled.items()]
+    squares = [
+        (x[:, 0] - vectors["test"][m]).square().mean(1) for m, x in filled.items()
+    ]
     errors[how, case] = torch.stack(squares).mean(0)
     whole = test.replace(x=observed[case].x | filled)
     hits[how, case] = judge.predict(whole).argmax(1) == label
@@ -79,7 +105,9 @@ means = {panel: pd.DataFrame({key: value.double().numpy() for key, value in scor
 squared = means["squared error"].mean()
 
 measured = papers.results("cdtp")
-table = cdtp.tables("paper", "ravdess_av")["ablations"].where(metric="ACC", condition="avg")
+table = cdtp.tables("paper", "ravdess_av")["ablations"].where(
+    metric="ACC", condition="avg"
+)
 parts = pd.DataFrame([{"row": look(row).label, "kind": "people", "keys": ()}
                       | difference(table, cdtp.Row("CDTP"), row).measure(measured, scale=100) for row in cdtp.DIFFUSION[1:]])  # fmt: skip
 parts["value"] = parts["effect"]
@@ -116,12 +144,23 @@ alpha = alpha_bar[1:] / alpha_bar[:-1]  # alpha_1 .. alpha_T
 x_0, generator = 3.0, rm.stream("forward", seed)
 x, forward = torch.full((20_000,), x_0, dtype=torch.float64), []
 for t in range(1, len(alpha_bar)):
-    x = noised(x, torch.randn(x.shape, generator=generator, dtype=x.dtype), alpha[t - 1])  # eq. 3, one step
+    x = noised(
+        x, torch.randn(x.shape, generator=generator, dtype=x.dtype), alpha[t - 1]
+    )  # eq. 3, one step
     if t in (100, 250, 500, 1000):
-        forward.append((t, float(x.mean()), x_0 * float(alpha_bar[t].sqrt()), x_0 * float(alpha[t - 1].sqrt())))
+        forward.append(
+            (
+                t,
+                float(x.mean()),
+                x_0 * float(alpha_bar[t].sqrt()),
+                x_0 * float(alpha[t - 1].sqrt()),
+            )
+        )
 numbers_folded(pd.DataFrame(forward, columns=["t", "step by step", "eq. 4", "eq. 4 as printed"]), f"Mean of x_t for x_0 = {x_0:g}",
                decimals=2, folded=False)  # fmt: skip
-print(f"eq. 8 as printed would return x_0 times {float((alpha[-1] / alpha_bar[-1]).sqrt()):.0f} at t = {len(alpha)}")
+print(
+    f"eq. 8 as printed would return x_0 times {float((alpha[-1] / alpha_bar[-1]).sqrt()):.0f} at t = {len(alpha)}"
+)
 
 # %% [markdown]
 # As printed, the signal would stay far above the noise to the last step. A network would never see the pure noise from which sampling
@@ -139,17 +178,31 @@ print(f"eq. 8 as printed would return x_0 times {float((alpha[-1] / alpha_bar[-1
 # $\bar\alpha_t^2 + \bar\alpha_t (1 - \bar\alpha_t) v$ over all $t$. The network begins as this predictor.
 
 # %%
-v = float(torch.stack([rm.mean_over_time(valid.x[m], valid.mask[m]).square().mean() for m in data.modalities]).mean())
+v = float(
+    torch.stack(
+        [
+            rm.mean_over_time(valid.x[m], valid.mask[m]).square().mean()
+            for m in data.modalities
+        ]
+    ).mean()
+)
 kept = alpha_bar[1:]
 nothing = float((kept**2 + kept * (1 - kept) * v).mean())
-curves = history.frame.rename(columns={"diffusion": "train split", "valid_loss": "validation split", "step": "x"})
+curves = history.frame.rename(
+    columns={"diffusion": "train split", "valid_loss": "validation split", "step": "x"}
+)
 curves = curves.melt("x", ["train split", "validation split"], "series")
 own_run(profile, data.name, ["fold 0", "one training", f"{steps} steps"])
 show(lambda width: lines(curves, "optimizer step", "eq. 5, a value", width, at=[nothing], ylim=(0, 1.2 * nothing), height=260), "fig-cdtp-loss",
      "Eq. 5 during training, against a predictor that knows nothing (dotted).",
      "Two curves of the loss over the steps of one training, on the train and the validation split, below a dotted line.", data.name)  # fmt: skip
-loss, loud = history.frame["valid_loss"].iloc[-1], float(kept[len(kept) // 2 :].sum() / kept.sum())
-print(f"validation loss {loss:.3f}, {100 * (loss / nothing - 1):+.0f}% against knowing nothing")
+loss, loud = (
+    history.frame["valid_loss"].iloc[-1],
+    float(kept[len(kept) // 2 :].sum() / kept.sum()),
+)
+print(
+    f"validation loss {loss:.3f}, {100 * (loss / nothing - 1):+.0f}% against knowing nothing"
+)
 print(f"the noisier half of the steps has {loud:.1%} of the weight of what is learnt")
 
 # %% [markdown]
@@ -168,15 +221,29 @@ near = []
 for panel, frame in means.items():
     for how, values in frame.items():
         low, high = np.quantile(values.to_numpy()[draw].mean(1), (0.025, 0.975))
-        near.append({"panel": panel, "row": how, "system": "ours", "value": values.mean(), "low": low, "high": high})
+        near.append(
+            {
+                "panel": panel,
+                "row": how,
+                "system": "ours",
+                "value": values.mean(),
+                "low": low,
+                "high": high,
+            }
+        )
 near = pd.DataFrame(near)
 show(lambda width: dots(near, {"ours": System("completion", "", BLUE, "o")}, {name: name for name in means}, width), "fig-cdtp-near",
      f"Squared error is lowest by {squared.idxmin()}. Means over the cases; 95% by a bootstrap over test samples.",
      "Two panels with a dot and an interval for each way to complete a sample: its squared error, and the accuracy behind it.", data.name)  # fmt: skip
 for start in ("zero", "noise"):
-    gap = (means["squared error"][f"diffusion from {start}"] - means["squared error"]["ridge regression"]).to_numpy()
+    gap = (
+        means["squared error"][f"diffusion from {start}"]
+        - means["squared error"]["ridge regression"]
+    ).to_numpy()
     low, high = np.quantile(gap[draw].mean(1), (0.025, 0.975))
-    print(f"squared error from {start} minus ridge regression: {gap.mean():+.3f} ({low:+.3f} to {high:+.3f})")
+    print(
+        f"squared error from {start} minus ridge regression: {gap.mean():+.3f} ({low:+.3f} to {high:+.3f})"
+    )
 
 # %% [markdown]
 # A draw of the *true* distribution has twice the squared error of that distribution's mean, since draw and truth scatter alike. So a large
@@ -190,8 +257,17 @@ for start in ("zero", "noise"):
     for number in (1, 2, 5, 10, 20, 50):
         for batch in observed.values():
             filled = completion.impute(batch, Sampling(steps=number, start=start))
-            error = np.mean([float((x[:, 0] - vectors["test"][m]).square().mean()) for m, x in filled.items()])
-            right = float((judge.predict(test.replace(x=batch.x | filled)).argmax(1) == label).double().mean())
+            error = np.mean(
+                [
+                    float((x[:, 0] - vectors["test"][m]).square().mean())
+                    for m, x in filled.items()
+                ]
+            )
+            right = float(
+                (judge.predict(test.replace(x=batch.x | filled)).argmax(1) == label)
+                .double()
+                .mean()
+            )
             curve += [(panel, f"from {start}", number, value) for panel, value in zip(means, (error, right), strict=True)]  # fmt: skip
 curve = pd.DataFrame(curve, columns=["panel", "series", "x", "value"])
 curve = curve.groupby(["panel", "series", "x"], sort=False, as_index=False).mean()
@@ -212,9 +288,15 @@ show(lambda width: lines(curve, "sampling steps of DDIM", "", width, curve, shar
 case, batch = list(observed.items())[-1]
 first, shared, other = (completion.impute(batch.replace(id=id), Sampling())[lacking[0]].flatten(1)
                         for id in (batch.id, np.full(len(batch), "one"), np.char.add(batch.id.astype(str), " again")))  # fmt: skip
-alike = lambda a, b: float(np.mean([np.corrcoef(*pair)[0, 1] for pair in zip(a.numpy(), b.numpy(), strict=True)]))  # noqa: E731
+alike = lambda a, b: float(
+    np.mean(
+        [np.corrcoef(*pair)[0, 1] for pair in zip(a.numpy(), b.numpy(), strict=True)]
+    )
+)  # noqa: E731
 altered = batch.replace(x=batch.x | {m: torch.randn_like(batch.x[m]) for m in lacking})
-leak = float((completion.impute(altered, Sampling())[lacking[0]].flatten(1) - first).abs().max())
+leak = float(
+    (completion.impute(altered, Sampling())[lacking[0]].flatten(1) - first).abs().max()
+)
 count = lambda what: f"{peers[f'CDTP: tensors of the noise predictor{what}']:,.0f}"  # noqa: E731
 facts = {
     "Does it run?": ("no: shapes of prompts do not fit", "yes"),

@@ -88,11 +88,21 @@ numbers_folded(
 
 # %%
 accuracy = published("cdtp", 1).query("metric == 'ACC'")
-stated = accuracy[accuracy["condition"] == "avg"].set_index(["dataset", "system"])["value"]
-cells = accuracy[accuracy["condition"] != "avg"].groupby(["dataset", "system"])["value"].agg(["mean", "count"])
+stated = accuracy[accuracy["condition"] == "avg"].set_index(["dataset", "system"])[
+    "value"
+]
+cells = (
+    accuracy[accuracy["condition"] != "avg"]
+    .groupby(["dataset", "system"])["value"]
+    .agg(["mean", "count"])
+)
 both = cells[cells["count"] == 6].join(stated).dropna()
-both["rank by cells"] = both["mean"].groupby("dataset").rank(ascending=False).astype(int)
-both["rank by average"] = both["value"].groupby("dataset").rank(ascending=False).astype(int)
+both["rank by cells"] = (
+    both["mean"].groupby("dataset").rank(ascending=False).astype(int)
+)
+both["rank by average"] = (
+    both["value"].groupby("dataset").rank(ascending=False).astype(int)
+)
 moved = both[both["rank by cells"] != both["rank by average"]].drop(columns="count")
 numbers_folded(moved.rename(columns={"mean": "mean of six cells", "value": "printed average"}).reset_index(),
                f"{len(moved)} systems whose rank changes", decimals=2, folded=False)  # fmt: skip
@@ -108,7 +118,10 @@ for name in findings.PEOPLE["cdtp"]:
     table = cdtp.tables("paper", name)["1"].where(metric="ACC")
     parts.append(table.summarise(measured).assign(panel=table.dataset))
 shown = pd.concat(parts)
-shown = shown[shown["condition"].ne("avg") & shown["system"].isin(["LogReg", "MS", "MD", "MPLMM", "CDTP"])]
+shown = shown[
+    shown["condition"].ne("avg")
+    & shown["system"].isin(["LogReg", "MS", "MD", "MPLMM", "CDTP"])
+]
 shown = shown.assign(row=shown["condition"], value=shown["mean"])
 show(lambda width: dots(shown, SYSTEMS, "accuracy", width), "fig-cdtp-cases",
      "Systems that met the gaps lie together in every case. Bars: 95% over folds (RAVDESS-AV) or seeds (CMU-MOSI).",
@@ -123,9 +136,15 @@ for name in (*findings.PEOPLE["cdtp"], "synthetic"):
     table = cdtp.tables("paper", name)["1"]
     for metric in dict.fromkeys(column.metric for column in table.columns):
         lines = table.where(metric=metric).summarise(measured)
-        cells = wide(lines, row=lambda row: look(row).label, column=lambda column: column.condition)
+        cells = wide(
+            lines,
+            row=lambda row: look(row).label,
+            column=lambda column: column.condition,
+        )
         numbers_folded(
-            cells.rename_axis("system").reset_index(), f"{metric}, {table.dataset}", file=f"cdtp1-{name}-{metric}.csv"
+            cells.rename_axis("system").reset_index(),
+            f"{metric}, {table.dataset}",
+            file=f"cdtp1-{name}-{metric}.csv",
         )
 
 # %% [markdown]
@@ -134,7 +153,14 @@ for name in (*findings.PEOPLE["cdtp"], "synthetic"):
 # %% tags=["hide-output"]
 own = cdtp.tables(profile, corpus, first_seed=seed)["1"].where(metric="ACC")
 ledger = papers.ledger_of("cdtp", profile)
-compute(own.jobs(), ledger, workers=2, device=device, fresh=profile != "paper", progress=False)
+compute(
+    own.jobs(),
+    ledger,
+    workers=2,
+    device=device,
+    fresh=profile != "paper",
+    progress=False,
+)
 scores = own.summarise(Results.read(ledger))
 own_run(profile, corpora.named(corpus).dataset, [f"{len(own.jobs())} trainings"])
 numbers_folded(wide(scores, row=lambda row: look(row).label, column=lambda c: c.condition).rename_axis("system").reset_index(),

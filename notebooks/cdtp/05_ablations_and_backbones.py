@@ -45,12 +45,22 @@ known = {
     table: {str(row): row for row in cdtp.tables("paper", "ravdess_av")[table].rows}
     for table in ("ablations", "backbones")
 }
-pairs = [("ablations", "CDTP", name) for name in known["ablations"] if name.startswith("CDTP ")]
-pairs += [("ablations", "MPLMM", name) for name in known["ablations"] if name.startswith("MPLMM ")]
+pairs = [
+    ("ablations", "CDTP", name)
+    for name in known["ablations"]
+    if name.startswith("CDTP ")
+]
+pairs += [
+    ("ablations", "MPLMM", name)
+    for name in known["ablations"]
+    if name.startswith("MPLMM ")
+]
 pairs += [("backbones", f"{name} + completion", name) for name in ("MISA", "MMIM")]
 lines = []
 for table, more, less in pairs:
-    part = cdtp.tables("paper", "ravdess_av")[table].where(metric="ACC", condition="avg")
+    part = cdtp.tables("paper", "ravdess_av")[table].where(
+        metric="ACC", condition="avg"
+    )
     rows = known[table][more], known[table][less]
     line = difference(part, *rows).measure(measured, scale=100)
     if line["repetitions"]:
@@ -85,24 +95,45 @@ show(lambda width: forest(effects, "points of accuracy", width), "fig-cdtp-parts
 
 # %% tags=["hide-input"]
 columns = ["row", "value", "low", "high", "p", "detectable", "repetitions", "verdict"]
-numbers_folded(effects[columns], "Differences on RAVDESS-AV, points of accuracy", decimals=1)
+numbers_folded(
+    effects[columns], "Differences on RAVDESS-AV, points of accuracy", decimals=1
+)
 for name in findings.PEOPLE["cdtp"]:
     for table in ("ablations", "backbones"):
-        frame = cdtp.tables("paper", name)[table].where(metric="ACC").summarise(measured)
-        cells = wide(frame, row=lambda row: look(row).label, column=lambda column: column.condition)
-        numbers_folded(cells.rename_axis("system").reset_index(), f"ACC, {table}, {corpora.named(name).dataset}")
+        frame = (
+            cdtp.tables("paper", name)[table].where(metric="ACC").summarise(measured)
+        )
+        cells = wide(
+            frame,
+            row=lambda row: look(row).label,
+            column=lambda column: column.condition,
+        )
+        numbers_folded(
+            cells.rename_axis("system").reset_index(),
+            f"ACC, {table}, {corpora.named(name).dataset}",
+        )
 
 # %% [markdown]
 # ## Your own run
 
 # %% tags=["hide-output"]
-own = cdtp.tables(profile, corpus, first_seed=seed)["ablations"].where(metric="ACC", condition="avg")
+own = cdtp.tables(profile, corpus, first_seed=seed)["ablations"].where(
+    metric="ACC", condition="avg"
+)
 ledger = papers.ledger_of("cdtp", profile)
-compute(own.jobs(), ledger, workers=2, device=device, fresh=profile != "paper", progress=False)
+compute(
+    own.jobs(),
+    ledger,
+    workers=2,
+    device=device,
+    fresh=profile != "paper",
+    progress=False,
+)
 scores = own.summarise(Results.read(ledger))
 own_run(profile, corpora.named(corpus).dataset, [f"{len(own.jobs())} trainings"])
 numbers_folded(
-    wide(scores, row=lambda row: look(row).label).rename_axis("system").reset_index(), "Accuracy of your own run"
+    wide(scores, row=lambda row: look(row).label).rename_axis("system").reset_index(),
+    "Accuracy of your own run",
 )
 
 # %% [markdown]

@@ -29,6 +29,7 @@ seed: int = 0
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Code: imports, the answer and the figure", "code_prompt_hide": "Code: imports, the answer and the figure"}
 import math
+import textwrap
 
 import pandas as pd
 import torch
@@ -43,16 +44,25 @@ from robustmer.noise import add_noise, alpha_bar, alpha_bars, iterate_noise, snr
 
 people = pd.read_csv(project() / "results/measured/nmer/derived_features.csv")
 raw = {f"{row.corpus}, {row.modality}": row.raw for row in people.itertuples()}
-needed = {name: steps_for(snr_db, variance, tolerance_db=None) for name, variance in raw.items()}
+needed = {
+    name: steps_for(snr_db, variance, tolerance_db=None)
+    for name, variance in raw.items()
+}
 answers.answer(
     (f"The level depends on the variance of the features, so $T$ differs between modalities: at −{-snr_db:g} dB raw features of "
      f"two corpora of people need from {min(needed.values())} to {max(needed.values())} steps.", "people"),
     (f"The same label is not the same noise: impulse noise is {-10 * math.log10(rm.Impulse().power):.2f} dB weaker than Gaussian "
      "noise.", "printed"))  # fmt: skip
-shares = alpha_bars(rm.Linear())[:540].tolist()  # of the signal's power, left after T = 1, 2, ... steps
+shares = alpha_bars(rm.Linear())[
+    :540
+].tolist()  # of the signal's power, left after T = 1, 2, ... steps
 curves = pd.DataFrame([{"series": name, "x": steps, "value": snr_of(share, variance)}
                        for name, variance in raw.items() for steps, share in enumerate(shares, 1)])  # fmt: skip
-found = [(name, v, steps_for(level, v, tolerance_db=None)) for name, v in raw.items() for level in LEVELS_DB]
+found = [
+    (name, v, steps_for(level, v, tolerance_db=None))
+    for name, v in raw.items()
+    for level in LEVELS_DB
+]
 marks = pd.DataFrame([{"series": name, "x": steps, "value": snr_of(shares[steps - 1], v), "note": f"{name}: T = {steps},"}
                       for name, v, steps in found])  # fmt: skip
 picture.show(
@@ -77,12 +87,18 @@ picture.show(
 # signal-to-noise ratio. Because $\sigma^2$ is in the last line, $T$ must be searched for every modality. In code:
 
 # %%
-steps = steps_for(snr_db, variance=1.0, tolerance_db=None)  # the T whose level is nearest
-betas = rm.Linear().betas(steps)  # eq. 1, from 0.001 to 0.1 over exactly T steps
+# The T whose level is nearest, and eq. 1: from 0.001 to 0.1 over exactly T steps.
+steps = steps_for(snr_db, variance=1.0, tolerance_db=None)
+betas = rm.Linear().betas(steps)
 share = alpha_bar(betas)  # eq. 2
-clean = torch.randn(100, 50, 130, generator=rm.stream("example", seed))  # samples, frames, features
-noisy = add_noise(clean, torch.randn(clean.shape, generator=rm.stream("noise", seed)), share)  # eq. 3
-print(f"T = {steps}: {share:.1%} of the power is left, {snr_of(share, variance=1.0):.1f} dB by eq. 5")
+
+# Eq. 3, on samples x frames x features.
+clean = torch.randn(100, 50, 130, generator=rm.stream("example", seed))
+noise_itself = torch.randn(clean.shape, generator=rm.stream("noise", seed))
+noisy = add_noise(clean, noise_itself, share)
+
+level = snr_of(share, variance=1.0)  # eq. 5
+print(f"T = {steps}: {share:.1%} of the power is left, {level:.1f} dB")
 
 # %% [markdown]
 # The paper lets $\beta$ grow from 0.001 to 0.1 "after $T$ steps" and does not state the shape. Here $\beta$ grows linearly
@@ -92,12 +108,16 @@ print(f"T = {steps}: {share:.1%} of the power is left, {snr_of(share, variance=1
 # %%
 stated = claims_of("nmer").query("quantity == 'T'")["value"].astype(int)
 whole = rm.Linear().betas(1000)
+stretched = [alpha_bar(rm.Linear().betas(t)) for t in stated]
+cut = [alpha_bar(whole[:t]) for t in stated]
 implied = pd.DataFrame({
     "modality": ["audio", "visual", "text"],
     "T, printed": stated.to_list(),
-    "variance, stretched": [f"{variance_for(-10, alpha_bar(rm.Linear().betas(t))):.3g}" for t in stated],
-    "variance, cut": [f"{variance_for(-10, alpha_bar(whole[:t])):.3g}" for t in stated],
+    "variance, stretched": [f"{variance_for(-10, a):.3g}" for a in stretched],
+    "variance, cut": [f"{variance_for(-10, a):.3g}" for a in cut],
 })  # fmt: skip
+
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this table", "code_prompt_hide": "Code of this table"}
 display.table(implied, "tbl-nmer-implied", "The variances that NMER's T for CMU-MOSEI imply at −10 dB",
               "T: section 2.2.3. The features were not at hand, so this shows which reading is plausible.")  # fmt: skip
 
@@ -113,16 +133,19 @@ display.table(implied, "tbl-nmer-implied", "The variances that NMER's T for CMU-
 
 # %%
 count = {"smoke": 4_000, "quick": 400_000}.get(profile, 2_000_000)
-silence, edges, drawn, curves = torch.zeros(1, count, 1), torch.linspace(-3, 3, 49), {}, []
+silence, drawn = torch.zeros(1, count, 1), {}
 for name, kind in NOISES.items():
     fresh = rm.stream("algorithm 1", name, seed)
     drawn[name, "eq. 3"] = math.sqrt(1 - share) * kind(silence.shape, fresh)
     drawn[name, "Algorithm 1"] = iterate_noise(silence, betas, kind, fresh)
-for (name, how), values in drawn.items():
-    heights = (torch.histc(values, 48, -3, 3) / count).tolist()
-    curves.append(pd.DataFrame({"panel": name, "series": how, "x": (edges[1:] + edges[:-1]) / 2, "value": heights}))
 
-# %% tags=["hide-input"]
+edges, curves = torch.linspace(-3, 3, 49), []
+for (name, how), values in drawn.items():
+    heights = pd.DataFrame({"x": (edges[1:] + edges[:-1]) / 2})
+    heights["value"] = (torch.histc(values, 48, -3, 3) / count).tolist()
+    curves.append(heights.assign(panel=name, series=how))
+
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this figure", "code_prompt_hide": "Code of this figure"}
 picture.show(
     lambda width: plots.lines(pd.concat(curves), "value of the noise", "share of the values", width, dashed=["Algorithm 1"],
                               steps=True, sharey=False),
@@ -131,7 +154,9 @@ picture.show(
     "Two histograms. Left, Gaussian noise: the curves of eq. 3 and Algorithm 1 coincide. Right, impulse noise: eq. 3 has three "
     "peaks at minus one, zero and one; Algorithm 1 is a bell curve.", "synthetic")  # fmt: skip
 kurtosis = {
-    how: float((v - v.mean()).pow(4).mean() / v.var().square()) for (name, how), v in drawn.items() if name == "impulse"
+    how: float((v - v.mean()).pow(4).mean() / v.var().square())
+    for (name, how), v in drawn.items()
+    if name == "impulse"
 }
 Markdown(f"The variances agree; the kurtosis of impulse noise is {kurtosis['eq. 3']:.2f} by eq. 3 and "
          f"{kurtosis['Algorithm 1']:.2f} by Algorithm 1, where a Gaussian has 3. Under Algorithm 1 the paper's two kinds of noise "
@@ -146,12 +171,13 @@ Markdown(f"The variances agree; the kurtosis of impulse noise is {kurtosis['eq. 
 
 # %%
 for name, kind in NOISES.items():
-    at = rm.NoiseScheduler(kind, snr_db=snr_db, tolerance_db=None).at(variance=1.0)
-    print(f"{name:9} asked for {snr_db:g} dB, nominal {at.nominal_db:.2f} dB, true {at.true_db:.2f} dB")
+    scheduler = rm.NoiseScheduler(kind, snr_db=snr_db, tolerance_db=None)
+    at = scheduler.at(variance=1.0)
+    print(f"{name:9} nominal {at.nominal_db:.2f} dB, true {at.true_db:.2f} dB")
 try:
     steps_for(20.0, variance=1.0)
 except ValueError as error:
-    print(error)
+    print(textwrap.fill(str(error), 80))
 
 # %% [markdown]
 # Some levels cannot be reached, because no integer $T$ comes within 1 dB. The scheduler refuses them;
@@ -166,7 +192,8 @@ recorded = torch.ones(voice.shape[:2], dtype=torch.bool)
 sounds = {"clean": voice}
 for level in (10, 0, -10, -40):
     scheduler = rm.NoiseScheduler(rm.Gaussian(), snr_db=level)
-    sounds[f"{level} dB".replace("-", "−")] = scheduler(voice, recorded, 1.0, rm.stream("vowel", seed))
+    observed = scheduler(voice, recorded, 1.0, rm.stream("vowel", seed))
+    sounds[f"{level} dB".replace("-", "−")] = observed
 sound.play(sounds)
 
 # %% [markdown]
@@ -176,18 +203,19 @@ sound.play(sounds)
 # the noise itself. The noise is the same in every row; only its share grows.
 
 # %%
-options = {"size": "smoke" if profile == "smoke" else "quick", "seed": seed} if corpus == "synthetic" else {}
+size = "smoke" if profile == "smoke" else "quick"
+options = {"size": size, "seed": seed} if corpus == "synthetic" else {}
 train, valid, test = rm.corpora.load(corpus, **options).fold(0)
 sample = test[[0]]
 middle = sample.lengths["audio"][0] // 2
 rows = {"clean": sample}
 for level in LEVELS_DB:
     scheduler = rm.NoiseScheduler(NOISES[noise], snr_db=level, tolerance_db=None)
-    rows[f"{level:g} dB".replace("-", "−")] = rm.corrupt(
-        sample, rm.all_noisy(sample.modalities, scheduler), rm.stream("one", seed)
-    )
-strip = pd.DataFrame({name: batch.x["audio"][0, middle, :64].numpy() for name, batch in rows.items()}).T
-strip.loc["noise"] = NOISES[noise](sample.x["audio"].shape, rm.stream("one", seed))[0, middle, :64].numpy()
+    everywhere = rm.all_noisy(sample.modalities, scheduler)
+    rows[f"−{-level:g} dB"] = rm.corrupt(sample, everywhere, rm.stream("one", seed))
+frames = {name: batch.x["audio"] for name, batch in rows.items()}
+frames["noise"] = NOISES[noise](sample.x["audio"].shape, rm.stream("one", seed))
+strip = pd.DataFrame({name: x[0, middle, :64].numpy() for name, x in frames.items()}).T
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this figure", "code_prompt_hide": "Code of this figure"}
 title = f"audio, {strip.shape[1]} of {sample.shapes['audio'][0]} features"
@@ -217,25 +245,30 @@ for name, kind in {**NOISES, "calibration error": calibration_error}.items():
     scheduler = rm.NoiseScheduler(kind, snr_db=snr_db, tolerance_db=None)
     signal = math.sqrt(scheduler.at(variance).alpha_bar) * x
     added = scheduler(x, mask, variance, rm.stream("own", name, seed)) - signal
-    frames = signal[mask].square().mean() / added[mask].square().mean()
-    means = rm.mean_over_time(signal, mask).square().mean() / rm.mean_over_time(added, mask).square().mean()
-    levels[name] = {
-        "nominal": scheduler.at(variance).nominal_db,
-        "frames": 10 * float(frames.log10()),
-        "means": 10 * float(means.log10()),
-    }
-
+    levels[name] = {"nominal": scheduler.at(variance).nominal_db}
+    for what, pair in {
+        "frames": (signal[mask], added[mask]),
+        "means": (rm.mean_over_time(signal, mask), rm.mean_over_time(added, mask)),
+    }.items():
+        powers = [float(part.square().mean()) for part in pair]
+        levels[name][what] = 10 * math.log10(powers[0] / powers[1])
 shown = pd.DataFrame(levels).T.rename_axis("noise")
 gain = shown["means"] - shown["frames"]
+
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this table", "code_prompt_hide": "Code of this table"}
 display.table(shown, "tbl-nmer-own-noise", f"SNR in dB of the frames and of their mean over an utterance, {corpus}, audio",
               f"{len(train)} utterances of {train.lengths['audio'].mean():.0f} frames on average. Nominal: eq. 5; frames and means: "
               "measured.", decimals=1)  # fmt: skip
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this text", "code_prompt_hide": "Code of this text"}
 text = (f"Averaging wins back {gain['gaussian']:.1f} dB of Gaussian noise and {gain['calibration error']:.1f} dB of the "
         "calibration error. **The level of a frame does not tell the harm over time.** A system that reads sequences meets far "
         "less noise than one that reads a single vector, at the same label.").replace(" -", " −")  # fmt: skip
-Markdown(text if train.lengths["audio"].max() > 1 else f"A sample of {corpus} is one vector, so nothing averages out.")
+Markdown(
+    text
+    if train.lengths["audio"].max() > 1
+    else f"A sample of {corpus} is one vector, so nothing averages out."
+)
 
 # %% [markdown]
 # How far noise moves a sample in feature space, and why four levels look alike there, is the question of {ref}`nmer-fig-3`.

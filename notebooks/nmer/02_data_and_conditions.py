@@ -43,8 +43,13 @@ from robustmer.experiments.papers.nmer import NOISES
 from robustmer.experiments.papers.profiles import published
 from robustmer.noise import steps_for
 
-folder, files = project() / "results/measured/nmer", ("features", "classes", "folds", "speakers", "reference")
-people, classes, folds, speakers, reference = (pd.read_csv(folder / f"derived_{name}.csv") for name in files)
+folder, files = (
+    project() / "results/measured/nmer",
+    ("features", "classes", "folds", "speakers", "reference"),
+)
+people, classes, folds, speakers, reference = (
+    pd.read_csv(folder / f"derived_{name}.csv") for name in files
+)
 paper = published("nmer", 1)
 samples = paper[paper["split"] == "all"].groupby("dataset", sort=False)["value"]
 majority = (samples.max() / samples.sum())["CMU-MOSEI"]
@@ -59,8 +64,13 @@ answers.answer(
      "below that share: read UA.", "printed"),
     "A system is tested on every sample under every condition.")  # fmt: skip
 parts = {"train": 0, "valid": 1, "test": 2}
-places = speakers.assign(part=speakers["part"].map(parts)).pivot(index="fold", columns="speaker", values="part")
-places = places.rename(columns=lambda name: name.removeprefix("actor "), index=lambda number: f"fold {number}")
+places = speakers.assign(part=speakers["part"].map(parts)).pivot(
+    index="fold", columns="speaker", values="part"
+)
+places = places.rename(
+    columns=lambda name: name.removeprefix("actor "),
+    index=lambda number: f"fold {number}",
+)
 picture.show(
     lambda width: plots.tiles({"24 actors of RAVDESS-AV": places.iloc[:, :: 1 if width > 500 else 2]}, width,
                               ["#C9DDF0", "#D9A00A", "#2F5FA8"], list(parts)),
@@ -87,31 +97,44 @@ picture.show(
 
 # %%
 size = "smoke" if profile == "smoke" else "quick"
-corpus = rm.corpora.load(corpus, **({"size": size, "seed": seed} if corpus == "synthetic" else {}))
-train, valid, test = corpus.fold(0)  # the batches of one fold, standardised by the train split
-counts = pd.Series(corpus.samples.labels[corpus.task().label]).value_counts()
-print(f"{corpus.name}: {len(corpus)} samples, {len(corpus.split.folds)} folds {corpus.split.name}")
-print(f"fold 0: {len(train)} train, {len(valid)} validate, {len(test)} test; shapes {corpus.shapes}")
+options = {"size": size, "seed": seed} if corpus == "synthetic" else {}
+corpus = rm.corpora.load(corpus, **options)
+train, valid, test = corpus.fold(0)  # three batches, standardised by the train split
+print(f"{corpus.name}: {len(corpus)} samples, {len(corpus.split.folds)} folds")
+print(f"fold 0: {len(train)} train, {len(valid)} validate, {len(test)} test")
 
 # %%
-counted = [(f"{name} (paper)", values, "–", "–") for name, values in samples]
-for name, part in classes.groupby("corpus", sort=False):
-    split = " / ".join(str(first.loc[name, part_name]) for part_name in parts)
-    counted.append((name, part["samples"], str((folds["corpus"] == name).sum()), split))
-counted.append((corpus.name, counts, str(len(corpus.split.folds)), f"{len(train)} / {len(valid)} / {len(test)}"))
-one = {(r.dataset, r.split): int(r.value) for r in paper.itertuples() if r.label == "all"}
-rest = int(samples.sum()["IEMOCAP"]) - one["IEMOCAP", "train"] - one["IEMOCAP", "test_unique"]
-left = int(samples.sum()["CMU-MOSEI"]) - one["CMU-MOSEI", "train"] - one["CMU-MOSEI", "test"]
-sizes = pd.DataFrame([{"corpus": name, "samples": int(values.sum()), "classes": len(values), "commonest class": values.max() / values.sum(),
-                       "folds": number, "train / valid / test": split} for name, values, number, split in counted])  # fmt: skip
-display.table(sizes, "tbl-nmer-table-1", "Samples and classes: those of NMER Table 1, and those of this book",
-              "Commonest class: its share of the samples. The last column is fold 0.", decimals=2)  # fmt: skip
+label = corpus.samples.labels[corpus.task().label]
+counts = {f"{name} (paper)": values for name, values in samples}
+counts |= {
+    name: part["samples"] for name, part in classes.groupby("corpus", sort=False)
+}
+counts[corpus.name] = pd.Series(label).value_counts()
+sizes = pd.DataFrame({
+    "samples": {name: int(values.sum()) for name, values in counts.items()},
+    "classes": {name: len(values) for name, values in counts.items()},
+    "commonest": {name: values.max() / values.sum() for name, values in counts.items()},
+}).rename_axis("corpus")  # fmt: skip
 
-# %% tags=["hide-input"]
+whole = samples.sum().astype(int)
+parts_of = paper[paper["label"] == "all"].set_index(["dataset", "split"])["value"]
+parts_of = parts_of.astype(int)
+rest = (
+    whole["IEMOCAP"] - parts_of["IEMOCAP", "train"] - parts_of["IEMOCAP", "test_unique"]
+)
+left = (
+    whole["CMU-MOSEI"] - parts_of["CMU-MOSEI", "train"] - parts_of["CMU-MOSEI", "test"]
+)
+
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this table", "code_prompt_hide": "Code of this table"}
+display.table(sizes, "tbl-nmer-table-1", "Samples and classes: those of NMER Table 1, and those of this book",
+              "Commonest: the share of the largest class.", decimals=2)  # fmt: skip
+
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this text", "code_prompt_hide": "Code of this text"}
 Markdown(f"""The paper's own numbers, added up:
 
 - **IEMOCAP.** Train and test samples leave {rest} that Table 1 does not print. With them the test split has
-  {rest + one["IEMOCAP", "test_unique"]} samples, the size of one session of two speakers. This fits one fold of ten, in which one
+  {rest + parts_of["IEMOCAP", "test_unique"]} samples, the size of one session of two speakers. This fits one fold of ten, in which one
   speaker of the session validates and the other tests.
 - **CMU-MOSEI.** Train and test samples leave {left} for validation, although the paper claims ten folds.""")
 
@@ -121,13 +144,15 @@ Markdown(f"""The paper's own numbers, added up:
 # Logistic regression on each modality alone, and on all of them. A system that combines modalities has to beat the best.
 
 # %%
-alone = statistics.summarise(reference.assign(value=100 * reference["UA"]), ["corpus", "input"])
+alone = statistics.summarise(
+    reference.assign(value=100 * reference["UA"]), ["corpus", "input"]
+)
 alone = alone.query("input != 'commonest class'").assign(system="linear")
 alone = alone.assign(panel=alone["corpus"], row=alone["input"], value=alone["mean"])
 chance = {name: 100 / len(part) for name, part in classes.groupby("corpus", sort=False)}
 look = {"linear": registry.System("logistic regression", "", registry.GREY, "s")}
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this figure", "code_prompt_hide": "Code of this figure"}
 picture.show(
     lambda width: figures.dots(alone, look, "UA (%)", width, lines=chance), "fig-nmer-reference",
     "The face tells most in RAVDESS-AV, the words in CMU-MOSI. 95% intervals over six folds of actors; CMU-MOSI has one split and no "
@@ -146,30 +171,33 @@ picture.show(
 # %%
 scheduler = rm.NoiseScheduler(NOISES[noise], snr_db=snr_db, tolerance_db=None)
 mixture = rm.incomplete(corpus.modalities, scheduler)  # condition -> probability
-print(
-    f"clean: {rm.CLEAN.header(corpus.modalities)}, all noisy: {rm.all_noisy(corpus.modalities, scheduler).header(corpus.modalities)}"
-)
-print(" · ".join(f"{{{condition.header(corpus.modalities)}}}" for condition in mixture))
-observed = rm.corrupt(train, mixture, rm.stream("epoch 1", seed))  # every sample draws one condition
+everywhere = rm.all_noisy(corpus.modalities, scheduler)
+for condition in (rm.CLEAN, *mixture, everywhere):
+    print(f"{{{condition.header(corpus.modalities)}}}", end=" ")
+observed = rm.corrupt(train, mixture, rm.stream("epoch 1", seed))  # a draw for a sample
 
 # %% [markdown]
 # In **training** every sample draws one condition, and draws again in every epoch. The paper leaves the second draw open. In
 # the **test** every sample appears under all conditions. (The paper draws one condition for each test sample of CMU-MOSEI.)
 
 # %%
-few, tested = train[range(12)], test[range(12)]
-pairs = {f"epoch {n}": (few, rm.corrupt(few, mixture, rm.stream(f"epoch {n}", seed))) for n in (1, 2)}
-pairs |= {condition: (tested, rm.corrupt(tested, condition, rm.stream("test", seed))) for condition in mixture}
-pairs["all"] = train, observed
-noisy = {
-    name: pd.DataFrame({LETTERS[m]: (o.x[m] != c.x[m]).flatten(1).any(1).numpy() for m in c.modalities})
-    for name, (c, o) in pairs.items()
-}
+pairs = {"all": (train, observed)}
+for epoch in ("epoch 1", "epoch 2"):
+    few = train[range(12)]
+    pairs[epoch] = few, rm.corrupt(few, mixture, rm.stream(epoch, seed))
+for condition in mixture:
+    few = test[range(12)]
+    pairs[condition] = few, rm.corrupt(few, condition, rm.stream("test", seed))
+noisy = {}  # which modalities of a sample have changed
+for name, (c, o) in pairs.items():
+    changed = {LETTERS[m]: (o.x[m] != c.x[m]).flatten(1).any(1) for m in c.modalities}
+    noisy[name] = pd.DataFrame(changed)
 grids = {name: noisy[name] for name in ("epoch 1", "epoch 2")}
-grids["test, under every condition"] = pd.concat([noisy[condition] for condition in mixture], axis=1)
-print("noisy in one epoch: " + ", ".join(f"{m} {share:.0%}" for m, share in noisy["all"].mean().items()))
+every = [noisy[condition] for condition in mixture]
+grids["test, under every condition"] = pd.concat(every, axis=1)
+print("share of noisy samples in an epoch:", noisy["all"].mean().round(2).to_dict())
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this figure", "code_prompt_hide": "Code of this figure"}
 picture.show(
     lambda width: plots.tiles(grids, width, ["#C9DDF0", "#B4470B"], ["clean", "noisy"], ratios=[3, 3, 3 * len(mixture)],
                               stacked=False, row_px=16), "fig-nmer-conditions",
@@ -189,21 +217,24 @@ picture.show(
 # have units. The *median feature* has half of the features above it in variance.
 
 # %%
-units = people[["corpus", "modality", "features"]].copy()
-units["raw variance"] = [f"{value:.3g}" for value in people["raw"]]
 levels = [scheduler.at(variance) for variance in people["raw"]]
-units["T, raw"] = [level.steps for level in levels]
-odds = [level.alpha_bar / (1 - level.alpha_bar) for level in levels]
-units["median feature, dB"] = [10 * math.log10(v * o) for v, o in zip(people["median_feature"], odds, strict=True)]
-units["T, standardised"] = [steps_for(snr_db, variance, tolerance_db=None) for variance in people["standardised"]]
+odds = pd.Series([level.alpha_bar / (1 - level.alpha_bar) for level in levels])
+median = 10 * (people["median_feature"] * odds).map(math.log10)
+units = pd.DataFrame({
+    "features": people["corpus"] + ", " + people["modality"],
+    "raw variance": [f"{value:.3g}" for value in people["raw"]],
+    "T": [level.steps for level in levels],
+    "median feature, dB": [f"−{-value:.0f}" for value in median],
+})  # fmt: skip
+scaled = [steps_for(snr_db, v, tolerance_db=None) for v in people["standardised"]]
+print(f"standardised features: T from {min(scaled)} (many constant) to {max(scaled)}")
 
-worst = units.loc[units["median feature, dB"].idxmin()]
-display.table(units, "tbl-nmer-units", f"T for {snr_db:g} dB with raw and with standardised features".replace("-", "−"),
-              f"Train part of fold 0. Visual, CMU-MOSI: {people['constant'].max()} of the features are constant and stay 0, so the "
-              "variance is below 1.", decimals=0)  # fmt: skip
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this table", "code_prompt_hide": "Code of this table"}
+display.table(units, "tbl-nmer-units", f"T for −{-snr_db:g} dB with raw features",
+              "Train split of fold 0. As in eq. 4, the variance is taken over all features at once.")  # fmt: skip
 
-# %% tags=["hide-input"]
-Markdown(f"It matters. In {worst['corpus']}, {worst['modality']}, the median raw feature is at −{-worst['median feature, dB']:.0f} dB. A "
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this text", "code_prompt_hide": "Code of this text"}
+Markdown(f"It matters. In {units['features'][median.idxmin()]}, the median raw feature is at −{-median.min():.0f} dB. A "
          "few features in large units set $\\sigma^2$, and **the noise that is right for them buries the others**. After "
          "standardisation all features are at one level.")  # fmt: skip
 
@@ -231,12 +262,18 @@ pd.DataFrame(SHARE).T.rename(columns={"offset": "speaker", "white": "white noise
 
 # %%
 hard = calibration(size, seed=seed)  # five folds: one speaker tests, eight train
-half = [statistics.half_interval(std, count, 1 / 8) for std, count in zip(hard["std"], hard["folds"], strict=True)]
-heads = {"paper": "NMER Table 4", "mean": "synthetic", "ceiling": "best possible"}
-hard = hard.assign(low=hard["mean"] - half, high=hard["mean"] + half)
-display.table(hard[["modality", "paper", "mean", "low", "high", "ceiling"]].rename(columns=heads), "tbl-nmer-calibration",
+half = [
+    statistics.half_interval(std, count, 1 / 8)
+    for std, count in zip(hard["std"], hard["folds"], strict=True)
+]
+heads = {"paper": "printed", "mean": "synthetic", "ceiling": "best"}
+ends = zip(hard["mean"] - half, hard["mean"] + half, strict=True)
+hard["95%"] = [f"{low:.2f} to {high:.2f}" for low, high in ends]
+
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this table", "code_prompt_hide": "Code of this table"}
+display.table(hard[["modality", "paper", "mean", "95%", "ceiling"]].rename(columns=heads), "tbl-nmer-calibration",
               "WA of one modality alone: printed for IEMOCAP, measured on the synthetic corpus",
-              f"95% interval over five folds, size {size!r}. Best possible: the rule of Bayes on the hidden states. The printed row is "
+              f"95% interval over five folds, size {size!r}. Best: the rule of Bayes on the hidden states. The printed row of Table 4 is "
               'labelled "0dB" and read as clean.', decimals=2)  # fmt: skip
 
 # %% [markdown]

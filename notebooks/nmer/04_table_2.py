@@ -44,7 +44,10 @@ people = ahead[ahead["kind"] == "people"].set_index("row")
 linear, clean = (findings.estimate_of({"row": row} | people.loc[[row]].iloc[0].to_dict())
                  for row in (nmer.BAR, nmer.Row("MEN", "clean")))  # fmt: skip
 answer(
-    (findings.compared("NMER", "logistic regression that met the noise", linear), "people"),
+    (
+        findings.compared("NMER", "logistic regression that met the noise", linear),
+        "people",
+    ),
     (
         f"NMER is ahead only of a MEN that never met noise: by {clean.value:.1f} points ({findings.interval(clean)}), before "
         "correction for many comparisons.",
@@ -76,7 +79,12 @@ show(lambda width: forest(frame, "NMER minus the other system, points of UA", wi
 # %%
 table = nmer.tables("paper", "ravdess_av")["2"].where(metric="UA", noise=noise)
 curves = table.summarise(measured).rename(columns={"mean": "value", "level": "x"})
-curves = curves.assign(system=[" ".join(row) if row.system in nmer.BOTH else row.system for row in curves["row"]])
+curves = curves.assign(
+    system=[
+        " ".join(row) if row.system in nmer.BOTH else row.system
+        for row in curves["row"]
+    ]
+)
 show(lambda width: small_multiples(curves, SYSTEMS, "nominal SNR, dB", "UA", width, reference="LogReg noisy", chance=1 / 8),
      "fig-nmer-levels", "Every system falls with the noise; those that met it fall alike. Bands: 95% over six folds of actors.",
      "One panel for each system, UA against the nominal SNR from -10 to -40 dB. All curves fall. Those of systems that met the "
@@ -90,7 +98,9 @@ show(lambda width: small_multiples(curves, SYSTEMS, "nominal SNR, dB", "UA", wid
 
 # %%
 judged = papers.judged("nmer", "ravdess_av", measured)
-planned = judged[judged["number"] == 0][["what", "effect", "low", "high", "p_holm", "detectable", "verdict"]]
+planned = judged[judged["number"] == 0][
+    ["what", "effect", "low", "high", "p_holm", "detectable", "verdict"]
+]
 numbers_folded(planned, "NMER minus the other systems on RAVDESS-AV, points of UA", decimals=1, folded=False,
                note="p after Holm's correction over all comparisons of the paper on this corpus.")  # fmt: skip
 
@@ -105,10 +115,14 @@ for name in ("ravdess_av", "mosi_bclstm"):
     for metric in nmer.METRICS:
         part = nmer.tables("paper", name)["2"].where(metric=metric)
         shown = wide(
-            part.summarise(measured), row=lambda row: look(row).label, column=lambda c: f"{c.noise} {nmer.db(c.level)}"
+            part.summarise(measured),
+            row=lambda row: look(row).label,
+            column=lambda c: f"{c.noise} {nmer.db(c.level)}",
         )
         numbers_folded(
-            shown.rename_axis("system").reset_index(), f"{metric}, {part.dataset}", file=f"table2-{name}-{metric}.csv"
+            shown.rename_axis("system").reset_index(),
+            f"{metric}, {part.dataset}",
+            file=f"table2-{name}-{metric}.csv",
         )
 
 # %% [markdown]
@@ -117,9 +131,18 @@ for name in ("ravdess_av", "mosi_bclstm"):
 # The same table on one corpus and profile of your choice. A finished training is loaded, not repeated.
 
 # %% tags=["hide-output"]
-own = nmer.tables(profile, corpus, noises=(noise,), first_seed=seed)["2"].where(metric="UA")
+own = nmer.tables(profile, corpus, noises=(noise,), first_seed=seed)["2"].where(
+    metric="UA"
+)
 ledger = papers.ledger_of("nmer", profile)
-compute(own.jobs(), ledger, workers=2, device=device, fresh=profile != "paper", progress=False)
+compute(
+    own.jobs(),
+    ledger,
+    workers=2,
+    device=device,
+    fresh=profile != "paper",
+    progress=False,
+)
 scores = own.summarise(Results.read(ledger))
 own_run(profile, corpora.named(corpus).dataset, [f"{len(own.jobs())} trainings"])
 numbers_folded(wide(scores, row=lambda row: look(row).label, column=str).rename_axis("system").reset_index(),

@@ -44,16 +44,27 @@ measured = papers.results("nmer")
 frames = []
 for name in findings.PEOPLE["nmer"]:
     part = nmer.tables("paper", name)["3"].where(
-        metric="UA", noise="gaussian", level=-40.0, system=["NMER", "LogReg"], trained="noisy"
+        metric="UA",
+        noise="gaussian",
+        level=-40.0,
+        system=["NMER", "LogReg"],
+        trained="noisy",
     )
     frames.append(part.summarise(measured).assign(panel=part.dataset))
 loud = pd.concat(frames)
 loud = loud[~loud["condition"].isin(["avg", "none", "clean"])]
-best = loud[(loud["system"] == "NMER") & (loud["condition"].str.len() == 1)].set_index(["panel", "condition"])["mean"]
+best = loud[(loud["system"] == "NMER") & (loud["condition"].str.len() == 1)].set_index(
+    ["panel", "condition"]
+)["mean"]
 face, voice = (best["RAVDESS-AV", letter] for letter in "va")
 control = nmer.control()
-cost = over_speakers(control.where(noise="both").values(measured), ["system", "trained", "condition"])
-spared, spent = (cost[(cost["system"] == "NMER") & (cost["condition"] == clean)].iloc[0] for clean in ("a,l", "a,v"))
+cost = over_speakers(
+    control.where(noise="both").values(measured), ["system", "trained", "condition"]
+)
+spared, spent = (
+    cost[(cost["system"] == "NMER") & (cost["condition"] == clean)].iloc[0]
+    for clean in ("a,l", "a,v")
+)
 answer(
     (f"At −40 dB NMER has UA {face:.2f} with only the face clean and {voice:.2f} with only the voice.", "people"),
     (f"On CMU-MOSI it does leave the useless face alone: noise there costs {100 * spared['mean']:.1f} points "
@@ -102,21 +113,45 @@ for name in ("ravdess_av", "mosi_bclstm"):
     )
     lines = part.summarise(measured)
     lines = lines.assign(
-        row=[f"{look(line.row).label}, {nmer.db(line.level)}" for line in lines.itertuples()], column=lines["condition"]
+        row=[
+            f"{look(line.row).label}, {nmer.db(line.level)}"
+            for line in lines.itertuples()
+        ],
+        column=lines["condition"],
     )
-    numbers_folded(wide(lines).rename_axis("system").reset_index(), f"UA, {part.dataset}", file=f"table3-{name}.csv")
-numbers_folded(shown[["row", "panel", "value", "low", "high"]], "The negative control, points of UA lost", decimals=1)
+    numbers_folded(
+        wide(lines).rename_axis("system").reset_index(),
+        f"UA, {part.dataset}",
+        file=f"table3-{name}.csv",
+    )
+numbers_folded(
+    shown[["row", "panel", "value", "low", "high"]],
+    "The negative control, points of UA lost",
+    decimals=1,
+)
 
 # %% [markdown]
 # ## Your own run
 
 # %% tags=["hide-output"]
-own = nmer.tables(profile, corpus, noises=(noise,), first_seed=seed)["3"].where(metric="UA", system="NMER")
+own = nmer.tables(profile, corpus, noises=(noise,), first_seed=seed)["3"].where(
+    metric="UA", system="NMER"
+)
 ledger = papers.ledger_of("nmer", profile)
-compute(own.jobs(), ledger, workers=2, device=device, fresh=profile != "paper", progress=False)
+compute(
+    own.jobs(),
+    ledger,
+    workers=2,
+    device=device,
+    fresh=profile != "paper",
+    progress=False,
+)
 scores = own.summarise(Results.read(ledger))
 own_run(profile, corpora.named(corpus).dataset, [f"{len(own.jobs())} trainings"])
-numbers_folded(wide(scores, row=lambda row: look(row).label).rename_axis("system").reset_index(), "UA of your own run")
+numbers_folded(
+    wide(scores, row=lambda row: look(row).label).rename_axis("system").reset_index(),
+    "UA of your own run",
+)
 
 # %% [markdown]
 # ## Limits

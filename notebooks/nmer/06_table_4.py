@@ -41,9 +41,17 @@ from robustmer.experiments.tables import Results, wide
 measured = papers.results("nmer")
 alone = pd.concat([nmer.tables("paper", name)["4"].where(metric="UA").summarise(measured).assign(panel=corpora.named(name).dataset)
                    for name in findings.PEOPLE["nmer"]])  # fmt: skip
-clean = alone[(alone["noise"] == "") & (alone["system"] == nmer.UNI_MODAL) & (alone["trained"] == "clean")]
+clean = alone[
+    (alone["noise"] == "")
+    & (alone["system"] == nmer.UNI_MODAL)
+    & (alone["trained"] == "clean")
+]
 clean = clean.set_index(["panel", "condition"])["mean"]
-loud = alone[(alone["level"] == -20) & (alone["panel"] == "RAVDESS-AV") & (alone["system"] == nmer.UNI_MODAL)]
+loud = alone[
+    (alone["level"] == -20)
+    & (alone["panel"] == "RAVDESS-AV")
+    & (alone["system"] == nmer.UNI_MODAL)
+]
 answer(
     (f"Clean and alone the face leads on RAVDESS-AV (UA {clean['RAVDESS-AV', 'v']:.2f}, voice {clean['RAVDESS-AV', 'a']:.2f}).", "people"),
     (f"At −20 dB one modality alone is near chance there ({loud['mean'].min():.2f} to {loud['mean'].max():.2f}; chance 1/8), whether or "
@@ -79,19 +87,33 @@ for name in findings.PEOPLE["nmer"]:
             column=lambda c: f"{c.condition} {nmer.db(c.level) or 'clean'}",
         )
         numbers_folded(
-            shown.rename_axis("system").reset_index(), f"{metric}, {part.dataset}", file=f"table4-{name}-{metric}.csv"
+            shown.rename_axis("system").reset_index(),
+            f"{metric}, {part.dataset}",
+            file=f"table4-{name}-{metric}.csv",
         )
 
 # %% [markdown]
 # ## Your own run
 
 # %% tags=["hide-output"]
-own = nmer.tables(profile, corpus, noises=("gaussian",), first_seed=seed)["4"].where(metric="UA")
+own = nmer.tables(profile, corpus, noises=("gaussian",), first_seed=seed)["4"].where(
+    metric="UA"
+)
 ledger = papers.ledger_of("nmer", profile)
-compute(own.jobs(), ledger, workers=2, device=device, fresh=profile != "paper", progress=False)
+compute(
+    own.jobs(),
+    ledger,
+    workers=2,
+    device=device,
+    fresh=profile != "paper",
+    progress=False,
+)
 scores = own.summarise(Results.read(ledger))
 own_run(profile, corpora.named(corpus).dataset, [f"{len(own.jobs())} trainings"])
-numbers_folded(wide(scores, row=lambda row: look(row).label).rename_axis("system").reset_index(), "UA of your own run")
+numbers_folded(
+    wide(scores, row=lambda row: look(row).label).rename_axis("system").reset_index(),
+    "UA of your own run",
+)
 
 # %% [markdown]
 # ## Limits

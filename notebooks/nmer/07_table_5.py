@@ -40,9 +40,21 @@ from robustmer.experiments.papers import nmer
 from robustmer.experiments.tables import Results, wide
 
 measured = papers.results("nmer")
-kept = pd.concat([findings.skills_kept(name, measured) for name in findings.PEOPLE["nmer"]])
-ours = kept[kept["kind"] == "measured"].groupby("dataset", sort=False)["value"].agg(["min", "max"]).round()
-paper = kept[kept["kind"] == "printed"].groupby("dataset", sort=False)["value"].agg(["min", "max"]).round()
+kept = pd.concat(
+    [findings.skills_kept(name, measured) for name in findings.PEOPLE["nmer"]]
+)
+ours = (
+    kept[kept["kind"] == "measured"]
+    .groupby("dataset", sort=False)["value"]
+    .agg(["min", "max"])
+    .round()
+)
+paper = (
+    kept[kept["kind"] == "printed"]
+    .groupby("dataset", sort=False)["value"]
+    .agg(["min", "max"])
+    .round()
+)
 answer(
     (
         f"On RAVDESS-AV systems keep {findings.signed(ours.loc['RAVDESS-AV', 'min'], 0)} to {ours.loc['RAVDESS-AV', 'max']:.0f}% of their "
@@ -66,7 +78,12 @@ frame = kept.drop_duplicates(["row", "dataset", "kind"]).assign(
     kind=lambda lines: lines["kind"].where(lines["kind"] == "printed", lines["dataset"].map({"RAVDESS-AV": "people", "CMU-MOSI": "seeds"})),
 )  # fmt: skip
 frame["panel"] = frame["dataset"].map(
-    {"IEMOCAP": "emotions", "RAVDESS-AV": "emotions", "CMU-MOSEI": "sentiment", "CMU-MOSI": "sentiment"}
+    {
+        "IEMOCAP": "emotions",
+        "RAVDESS-AV": "emotions",
+        "CMU-MOSEI": "sentiment",
+        "CMU-MOSI": "sentiment",
+    }
 )
 show(lambda width: forest(frame, "skill kept from −10 to −40 dB, %", width), "fig-nmer-skill",
      "With every modality at −40 dB our systems are at chance, the paper's are not. Gaussian noise, UA.",
@@ -84,7 +101,12 @@ show(lambda width: forest(frame, "skill kept from −10 to −40 dB, %", width),
 # %%
 table = nmer.tables("paper", "ravdess_av")["5"].where(metric="UA", noise=noise)
 curves = table.summarise(measured).rename(columns={"mean": "value", "level": "x"})
-curves = curves.assign(system=[" ".join(row) if row.system in nmer.BOTH else row.system for row in curves["row"]])
+curves = curves.assign(
+    system=[
+        " ".join(row) if row.system in nmer.BOTH else row.system
+        for row in curves["row"]
+    ]
+)
 show(lambda width: small_multiples(curves, SYSTEMS, "nominal SNR, dB", "UA", width, reference="LogReg noisy", chance=1 / 8),
      "fig-nmer-all-noisy", "Most of the loss happens before −20 dB; then nothing is left to lose. Bands: 95% over six folds.",
      "One panel for each system, UA against the nominal SNR. All curves fall to chance between -10 and -30 dB.",
@@ -98,22 +120,38 @@ for name in ("ravdess_av", "mosi_bclstm"):
     for metric in nmer.METRICS:
         part = nmer.tables("paper", name)["5"].where(metric=metric)
         shown = wide(
-            part.summarise(measured), row=lambda row: look(row).label, column=lambda c: f"{c.noise} {nmer.db(c.level)}"
+            part.summarise(measured),
+            row=lambda row: look(row).label,
+            column=lambda c: f"{c.noise} {nmer.db(c.level)}",
         )
         numbers_folded(
-            shown.rename_axis("system").reset_index(), f"{metric}, {part.dataset}", file=f"table5-{name}-{metric}.csv"
+            shown.rename_axis("system").reset_index(),
+            f"{metric}, {part.dataset}",
+            file=f"table5-{name}-{metric}.csv",
         )
 
 # %% [markdown]
 # ## Your own run
 
 # %% tags=["hide-output"]
-own = nmer.tables(profile, corpus, noises=(noise,), first_seed=seed)["5"].where(metric="UA")
+own = nmer.tables(profile, corpus, noises=(noise,), first_seed=seed)["5"].where(
+    metric="UA"
+)
 ledger = papers.ledger_of("nmer", profile)
-compute(own.jobs(), ledger, workers=2, device=device, fresh=profile != "paper", progress=False)
+compute(
+    own.jobs(),
+    ledger,
+    workers=2,
+    device=device,
+    fresh=profile != "paper",
+    progress=False,
+)
 scores = own.summarise(Results.read(ledger))
 own_run(profile, corpora.named(corpus).dataset, [f"{len(own.jobs())} trainings"])
-numbers_folded(wide(scores, row=lambda row: look(row).label).rename_axis("system").reset_index(), "UA of your own run")
+numbers_folded(
+    wide(scores, row=lambda row: look(row).label).rename_axis("system").reset_index(),
+    "UA of your own run",
+)
 
 # %% [markdown]
 # ## Limits

@@ -40,7 +40,10 @@ from robustmer.experiments.tables import Results, wide
 measured = papers.results("nmer")
 ahead = findings.differences("nmer", measured)
 ahead = ahead[ahead["row"].isin(nmer.PARTS)]
-vae, loss = (findings.estimate_of(line) for line in ahead[ahead["kind"] == "people"].to_dict("records"))
+vae, loss = (
+    findings.estimate_of(line)
+    for line in ahead[ahead["kind"] == "people"].to_dict("records")
+)
 answer((findings.compared("NMER", "NMER without the VAE", vae), "people"),
        (findings.compared("NMER", "NMER without the invariance loss", loss), "people"),
        "The paper prints a gain for both parts.")  # fmt: skip
@@ -74,24 +77,42 @@ numbers_folded(parts[["what", "effect", "low", "high", "detectable", "verdict"]]
 # %% tags=["hide-input"]
 for name in ("ravdess_av", "mosi_bclstm"):
     for metric in nmer.METRICS:
-        part = nmer.tables("paper", name)["ablation"].where(metric=metric, condition="avg")
+        part = nmer.tables("paper", name)["ablation"].where(
+            metric=metric, condition="avg"
+        )
         shown = wide(
-            part.summarise(measured), row=lambda row: look(row).label, column=lambda c: f"{c.noise} {nmer.db(c.level)}"
+            part.summarise(measured),
+            row=lambda row: look(row).label,
+            column=lambda c: f"{c.noise} {nmer.db(c.level)}",
         )
         numbers_folded(
-            shown.rename_axis("system").reset_index(), f"{metric}, {part.dataset}", file=f"ablation-{name}-{metric}.csv"
+            shown.rename_axis("system").reset_index(),
+            f"{metric}, {part.dataset}",
+            file=f"ablation-{name}-{metric}.csv",
         )
 
 # %% [markdown]
 # ## Your own run
 
 # %% tags=["hide-output"]
-own = nmer.tables(profile, corpus, noises=(noise,), first_seed=seed)["ablation"].where(metric="UA", condition="avg")
+own = nmer.tables(profile, corpus, noises=(noise,), first_seed=seed)["ablation"].where(
+    metric="UA", condition="avg"
+)
 ledger = papers.ledger_of("nmer", profile)
-compute(own.jobs(), ledger, workers=2, device=device, fresh=profile != "paper", progress=False)
+compute(
+    own.jobs(),
+    ledger,
+    workers=2,
+    device=device,
+    fresh=profile != "paper",
+    progress=False,
+)
 scores = own.summarise(Results.read(ledger))
 own_run(profile, corpora.named(corpus).dataset, [f"{len(own.jobs())} trainings"])
-numbers_folded(wide(scores, row=lambda row: look(row).label).rename_axis("system").reset_index(), "UA of your own run")
+numbers_folded(
+    wide(scores, row=lambda row: look(row).label).rename_axis("system").reset_index(),
+    "UA of your own run",
+)
 
 # %% [markdown]
 # ## Limits

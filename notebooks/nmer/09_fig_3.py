@@ -41,12 +41,21 @@ from robustmer.experiments.papers.nmer import LEVELS_DB, NOISES
 from robustmer.metrics import average_distance
 
 folder = project() / "results/measured/nmer"
-people, maps, drawn = (pd.read_csv(folder / f"derived_{name}.csv") for name in ("distances", "map_distances", "map"))
+people, maps, drawn = (
+    pd.read_csv(folder / f"derived_{name}.csv")
+    for name in ("distances", "map_distances", "map")
+)
 mildest, strongest = LEVELS_DB[0], LEVELS_DB[-1]
 people["share"] = people["measured"] / (people["mean_square"] + 1).pow(0.5)
-by_level = people.pivot(index=["corpus", "modality"], columns="level", values="measured")
-on_map = maps.pivot(index=["corpus", "modality", "start"], columns="level", values="distance")[list(LEVELS_DB)]
-growth, map_growth = ((wide[strongest] / wide[mildest]).mean() - 1 for wide in (by_level, on_map))
+by_level = people.pivot(
+    index=["corpus", "modality"], columns="level", values="measured"
+)
+on_map = maps.pivot(
+    index=["corpus", "modality", "start"], columns="level", values="distance"
+)[list(LEVELS_DB)]
+growth, map_growth = (
+    (wide[strongest] / wide[mildest]).mean() - 1 for wide in (by_level, on_map)
+)
 rising = (on_map.diff(axis=1).iloc[:, 1:] > 0).all(axis=1)
 answers.answer(
     (f"It grows, but it hardly can: from −{-mildest:g} to −{-strongest:g} dB by {growth:.0%}, because "
@@ -60,7 +69,10 @@ formula = pd.DataFrame([{"series": "closed form, unit variance", "x": level, "va
                         for level, a in shares.items()])  # fmt: skip
 aside = people["corpus"].map({"RAVDESS-AV": 0.7, "CMU-MOSI": -0.7})
 points = people.assign(
-    series=people["corpus"], x=people["snr_db"] + aside, value=people["share"], note=people["modality"]
+    series=people["corpus"],
+    x=people["snr_db"] + aside,
+    value=people["share"],
+    note=people["modality"],
 )
 picture.show(
     lambda width: plots.lines(formula, "nominal SNR (dB), noisier to the right", "share of the largest distance", width, points,
@@ -89,7 +101,11 @@ picture.show(
 # In code, on 128 samples: the middle frame of each, clean and noisy, and both sides of the equation.
 
 # %%
-options = {"size": "smoke" if profile == "smoke" else "quick", "seed": seed} if corpus == "synthetic" else {}
+options = (
+    {"size": "smoke" if profile == "smoke" else "quick", "seed": seed}
+    if corpus == "synthetic"
+    else {}
+)
 train = rm.corpora.load(corpus, **options).fold(0).train
 samples = train[torch.randperm(len(train), generator=rm.stream("Fig. 3", seed))[:128]]
 m = "audio"
@@ -98,13 +114,26 @@ clean, pairs, checks = samples.x[m][middle], {}, []
 for level in LEVELS_DB:
     scheduler = rm.NoiseScheduler(NOISES[noise], snr_db=level, tolerance_db=None)
     share = scheduler.at(samples.variance[m]).alpha_bar
-    observed = rm.corrupt(samples, rm.all_noisy(samples.modalities, scheduler), rm.stream("Fig. 3", seed, level))
+    observed = rm.corrupt(
+        samples,
+        rm.all_noisy(samples.modalities, scheduler),
+        rm.stream("Fig. 3", seed, level),
+    )
     pairs[level] = clean, observed.x[m][middle]
-    form = clean.square().mean() * (1 - share**0.5) ** 2 + (1 - share) * NOISES[noise].power
-    checks.append({"level": level, "d, measured": float((clean - pairs[level][1]).square().mean().sqrt()),
-                   "d, closed form": float(form.sqrt()), "Algorithm 2": average_distance(*pairs[level])})  # fmt: skip
-checked = pd.DataFrame(checks).assign(level=[f"−{-level:g} dB" for level in LEVELS_DB])
-display.table(checked, "tbl-nmer-distance", f"How far {noise} noise moves a frame of {train.name.split('/')[0]}, {m}",
+    form = (
+        clean.square().mean() * (1 - share**0.5) ** 2
+        + (1 - share) * NOISES[noise].power
+    )
+    moved = clean - pairs[level][1]
+    checks.append({
+        "level": f"−{-level:g} dB",
+        "d, measured": float(moved.square().mean().sqrt()),
+        "d, closed form": float(form.sqrt()),
+        "Algorithm 2": average_distance(*pairs[level]),
+    })  # fmt: skip
+
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this table", "code_prompt_hide": "Code of this table"}
+display.table(pd.DataFrame(checks), "tbl-nmer-distance", f"How far {noise} noise moves a frame of {train.name.split('/')[0]}, {m}",
               "d per dimension; Algorithm 2 is about the square root of the number of features times as large. No t-SNE.", decimals=2)  # fmt: skip
 
 # %% [markdown]
@@ -116,14 +145,20 @@ display.table(checked, "tbl-nmer-distance", f"How far {noise} noise moves a fram
 
 # %%
 quiet = rm.NoiseScheduler(NOISES[noise], snr_db=mildest, tolerance_db=None)
-observed = rm.corrupt(samples, rm.all_noisy(samples.modalities, quiet), rm.stream("Fig. 3", seed, mildest))
+observed = rm.corrupt(
+    samples, rm.all_noisy(samples.modalities, quiet), rm.stream("Fig. 3", seed, mildest)
+)
 for m, mask in samples.mask.items():
-    added = observed.x[m] - quiet.at(samples.variance[m]).alpha_bar ** 0.5 * samples.x[m]
-    gain = rm.mean_over_time(samples.x[m], mask).square().mean() / rm.mean_over_time(added, mask).square().mean()
-    gain = gain / (samples.x[m][mask].square().mean() / added[mask].square().mean())
-    print(
-        f"{m:7} {mask.sum(1).float().mean():5.1f} frames, SNR of the mean {10 * math.log10(gain):+.1f} dB against a frame"
+    added = (
+        observed.x[m] - quiet.at(samples.variance[m]).alpha_bar ** 0.5 * samples.x[m]
     )
+    gain = (
+        rm.mean_over_time(samples.x[m], mask).square().mean()
+        / rm.mean_over_time(added, mask).square().mean()
+    )
+    gain = gain / (samples.x[m][mask].square().mean() / added[mask].square().mean())
+    frames, gain_db = mask.sum(1).float().mean(), 10 * math.log10(gain)
+    print(f"{m:7} mean over {frames:4.1f} frames: {gain_db:+.1f} dB against a frame")
 
 # %% [markdown]
 # ## The paper's Fig. 3, on people
@@ -132,14 +167,21 @@ for m, mask in samples.mask.items():
 # together, and every panel apart from the others. A sample of RAVDESS-AV is one vector, so both readings agree.
 
 # %%
-first = maps.query("corpus == 'RAVDESS-AV' and start == '0'").set_index(["modality", "level"])["distance"]
-titles = {(m, level): f"{m}, −{-level:g} dB\n$D_{{avg}}$ = {value:.1f}" for (m, level), value in first.items()}
-cloud = drawn.sort_values(["modality", "level"], ascending=[True, False], kind="stable").rename(
-    columns={"state": "series"}
-)
-cloud["panel"] = [titles[at] for at in zip(cloud["modality"], cloud["level"], strict=True)]
+first = maps.query("corpus == 'RAVDESS-AV' and start == '0'").set_index(
+    ["modality", "level"]
+)["distance"]
+titles = {
+    (m, level): f"{m}, −{-level:g} dB\n$D_{{avg}}$ = {value:.1f}"
+    for (m, level), value in first.items()
+}
+cloud = drawn.sort_values(
+    ["modality", "level"], ascending=[True, False], kind="stable"
+).rename(columns={"state": "series"})
+cloud["panel"] = [
+    titles[at] for at in zip(cloud["modality"], cloud["level"], strict=True)
+]
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this figure", "code_prompt_hide": "Code of this figure"}
 picture.show(
     lambda width: plots.clouds(cloud, len(LEVELS_DB), width), "fig-nmer-3",
     "Clean and noisy points of RAVDESS-AV share one cloud at every level. The average distance $D_{avg}$ is Algorithm 2 on the map; it "
@@ -157,13 +199,29 @@ picture.show(
 # %%
 relative = on_map.div(on_map[mildest], axis=0).stack().rename("value").reset_index()
 bands = (
-    relative.groupby(["corpus", "modality", "level"])["value"].agg(value="mean", low="min", high="max").reset_index()
+    relative.groupby(["corpus", "modality", "level"])["value"]
+    .agg(value="mean", low="min", high="max")
+    .reset_index()
 )
-features = by_level.div(by_level[mildest], axis=0).groupby("corpus").mean().stack().rename("value").reset_index()
-curves = pd.concat([bands.assign(series="map, " + bands["modality"]), features.assign(series="features")])
-curves = curves.rename(columns={"corpus": "panel", "level": "x"}).sort_values(["panel", "x"], ascending=False)
+features = (
+    by_level.div(by_level[mildest], axis=0)
+    .groupby("corpus")
+    .mean()
+    .stack()
+    .rename("value")
+    .reset_index()
+)
+curves = pd.concat(
+    [
+        bands.assign(series="map, " + bands["modality"]),
+        features.assign(series="features"),
+    ]
+)
+curves = curves.rename(columns={"corpus": "panel", "level": "x"}).sort_values(
+    ["panel", "x"], ascending=False
+)
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this figure", "code_prompt_hide": "Code of this figure"}
 picture.show(
     lambda width: plots.lines(curves, "level (dB)", "distance relative to −10 dB", width, dashed=["features"], xlim=(-9, -41),
                               ylim=(0.9, 2.0)), "fig-nmer-starts",
@@ -174,9 +232,8 @@ picture.show(
 
 # %%
 own = (maps["distance"] / maps["other_pairs"]).groupby(maps["level"]).mean()
-print(
-    f"distance of a pair over that of strangers: {own[mildest]:.2f} at {mildest:g} dB, {own[strongest]:.2f} at {strongest:g} dB"
-)
+print("distance of a pair over that of strangers, by level")
+print(own.sort_index(ascending=False).round(2).to_dict())
 
 # %% [markdown]
 # The distance to another sample's noisy version is a unit of its own. In this unit pairs do drift apart: at 1 a pair has nothing in
@@ -189,11 +246,15 @@ print(
 steps = 250 if profile == "smoke" else 1000
 for factor in (1, 8):
     points = factor * torch.cat(pairs[strongest])
-    tsne = TSNE(perplexity=min(30, len(points) / 6), init="random", random_state=seed, max_iter=steps)
-    both = torch.from_numpy(tsne.fit_transform(points.numpy())).chunk(2)
-    print(
-        f"features x {factor}: distance {average_distance(*points.chunk(2)):6.1f}, on the map {average_distance(*both):5.1f}"
+    tsne = TSNE(
+        perplexity=min(30, len(points) / 6),
+        init="random",
+        random_state=seed,
+        max_iter=steps,
     )
+    both = torch.from_numpy(tsne.fit_transform(points.numpy())).chunk(2)
+    distances = average_distance(*points.chunk(2)), average_distance(*both)
+    print(f"features x {factor}: {distances[0]:6.1f}, on the map {distances[1]:5.1f}")
 
 # %% [markdown]
 # The distance of features carries their scale; that of the map does not. What the map can show is whether clean and noisy

@@ -38,7 +38,9 @@ better = verdicts[
     verdicts["number"].isin([1, 2, 3, 4, 5, 19])
 ]  # claims that call a method better; the others are about noise
 noisy = verdicts[
-    (verdicts["number"] > 0) & ~verdicts["number"].isin(better["number"]) & (verdicts["verdict"] != "cannot be tested")
+    (verdicts["number"] > 0)
+    & ~verdicts["number"].isin(better["number"])
+    & (verdicts["verdict"] != "cannot be tested")
 ]
 answer(
     (f"On 24 actors none of {len(better)} comparisons that call a method better is shown; "
@@ -68,7 +70,9 @@ show(lambda width: grid(frame, width), "fig-nmer-verdicts",
 # direction holds.
 
 # %%
-tested = verdicts[(verdicts["number"] > 0) & verdicts["effect"].notna()].drop_duplicates("what")
+tested = verdicts[
+    (verdicts["number"] > 0) & verdicts["effect"].notna()
+].drop_duplicates("what")
 effects = pd.DataFrame({"row": [f"{n}. {what}" for n, what in zip(tested["number"], tested["what"], strict=True)], "kind": "people",
                         "value": tested["effect"], "low": tested["low"], "high": tested["high"]})  # fmt: skip
 show(lambda width: forest(effects, "points", width), "fig-nmer-effects",
@@ -80,7 +84,19 @@ show(lambda width: forest(effects, "points", width), "fig-nmer-effects",
 # ## All numbers
 
 # %% tags=["hide-input"]
-columns = ["number", "what", "effect", "low", "high", "p_holm", "detectable", "repetitions", "verdict", "size", "why"]
+columns = [
+    "number",
+    "what",
+    "effect",
+    "low",
+    "high",
+    "p_holm",
+    "detectable",
+    "repetitions",
+    "verdict",
+    "size",
+    "why",
+]
 for corpus in findings.PEOPLE["nmer"]:
     frame = papers.judged("nmer", corpus, measured)
     numbers_folded(frame[columns], f"Every comparison on {corpus}", decimals=2, file=f"claims-{corpus}.csv",
@@ -88,7 +104,9 @@ for corpus in findings.PEOPLE["nmer"]:
 evidence = pd.concat([contrast.evidence(measured).assign(claim=number, what=contrast.what)
                       for number, claim in enumerate(claims[:3], 1) for contrast in claim.contrasts])  # fmt: skip
 numbers_folded(
-    evidence.head(40), "The first scores behind claims 1 to 3, with the keys of their trainings", file="evidence.csv"
+    evidence.head(40),
+    "The first scores behind claims 1 to 3, with the keys of their trainings",
+    file="evidence.csv",
 )
 
 # %% [markdown]

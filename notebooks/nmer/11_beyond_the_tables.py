@@ -46,12 +46,20 @@ from robustmer.experiments.tables import Results, wide
 
 measured = papers.results("nmer_beyond")
 tables = nmer_beyond.tables("paper", "ravdess_av")
-transfer = tables["transfer"].where(metric="UA", condition=["avg", "clean"], noise=["", "gaussian"])
+transfer = tables["transfer"].where(
+    metric="UA", condition=["avg", "clean"], noise=["", "gaussian"]
+)
 scores = transfer.summarise(measured)
-scores["x"] = scores["level"].fillna(12.0)  # clean samples are drawn left of the weakest noise
-scores["learnt"] = [f"{row.trained} {db(row.trained_level)}".strip() for row in scores["row"]]
+scores["x"] = scores["level"].fillna(
+    12.0
+)  # clean samples are drawn left of the weakest noise
+scores["learnt"] = [
+    f"{row.trained} {db(row.trained_level)}".strip() for row in scores["row"]
+]
 falls = {}
-for (system, learnt), part in scores.sort_values("x", ascending=False).groupby(["system", "learnt"], sort=False):
+for (system, learnt), part in scores.sort_values("x", ascending=False).groupby(
+    ["system", "learnt"], sort=False
+):
     worst = np.minimum.accumulate(part["mean"])
     middle = (part["mean"].iloc[0] + part["mean"].iloc[-1]) / 2
     if part["level"].min() == nmer_beyond.CURVE_DB[-1]:
@@ -74,7 +82,11 @@ answer(
 # clean samples.
 
 # %%
-named = scores[scores["learnt"].isin(["clean", "gaussian −10\u00a0dB", "gaussian −40\u00a0dB", "all levels"])]
+named = scores[
+    scores["learnt"].isin(
+        ["clean", "gaussian −10\u00a0dB", "gaussian −40\u00a0dB", "all levels"]
+    )
+]
 points = named.assign(panel=named["system"].replace("LogReg", "logistic regression"), series="learnt " + named["learnt"], value=named["mean"])[
     ["panel", "series", "x", "value"]].sort_values("x")  # fmt: skip
 noisy, quiet = points[points["x"] <= 5], points[points["x"] > 5]
@@ -93,31 +105,119 @@ show(lambda width: lines(noisy, "SNR of the test, dB", "UA", width, quiet, xlim=
 # which p is corrected.
 
 # %%
-clean, weak, strong, impulse = ("clean",), ("gaussian", -10.0), ("gaussian", -40.0), ("impulse", -15.23)
+clean, weak, strong, impulse = (
+    ("clean",),
+    ("gaussian", -10.0),
+    ("gaussian", -40.0),
+    ("impulse", -15.23),
+)
 zeros, absent, every = ("zeros",), ("absent",), ("all levels",)
 tests = {name: Column("UA", *at) for name, at in {
     "clean": ("", None, "clean"), "−10 dB": weak, "−40 dB": strong, "impulse": impulse, "zeros": zeros, "absence": absent}.items()}  # fmt: skip
 questions = [  # the table, the row, and what is learnt and tested, minus what is learnt and tested
-    ("transfer", "learnt −10 dB, not clean; at −40 dB", weak, "−40 dB", clean, "−40 dB"),
-    ("transfer", "learnt −40 dB, not −10 dB; at −40 dB", strong, "−40 dB", weak, "−40 dB"),
-    ("transfer", "learnt −40 dB, not −10 dB; at −10 dB", strong, "−10 dB", weak, "−10 dB"),
-    ("transfer", "learnt all levels, not −40 dB; at −40 dB", every, "−40 dB", strong, "−40 dB"),
-    ("transfer", "learnt −40 dB, not clean; on clean samples", strong, "clean", clean, "clean"),
-    ("transfer", "learnt Gaussian; impulse minus Gaussian", weak, "impulse", weak, "−10 dB"),
-    ("transfer", "learnt impulse, not Gaussian; at impulse", impulse, "impulse", weak, "impulse"),
-    ("transfer", "learnt impulse, not Gaussian; at Gaussian", impulse, "−10 dB", weak, "−10 dB"),
-    ("old ways", "learnt −40 dB, not zeros; at −40 dB", strong, "−40 dB", zeros, "−40 dB"),
-    ("old ways", "learnt −40 dB, not zeros; at −10 dB", strong, "−10 dB", zeros, "−10 dB"),
+    (
+        "transfer",
+        "learnt −10 dB, not clean; at −40 dB",
+        weak,
+        "−40 dB",
+        clean,
+        "−40 dB",
+    ),
+    (
+        "transfer",
+        "learnt −40 dB, not −10 dB; at −40 dB",
+        strong,
+        "−40 dB",
+        weak,
+        "−40 dB",
+    ),
+    (
+        "transfer",
+        "learnt −40 dB, not −10 dB; at −10 dB",
+        strong,
+        "−10 dB",
+        weak,
+        "−10 dB",
+    ),
+    (
+        "transfer",
+        "learnt all levels, not −40 dB; at −40 dB",
+        every,
+        "−40 dB",
+        strong,
+        "−40 dB",
+    ),
+    (
+        "transfer",
+        "learnt −40 dB, not clean; on clean samples",
+        strong,
+        "clean",
+        clean,
+        "clean",
+    ),
+    (
+        "transfer",
+        "learnt Gaussian; impulse minus Gaussian",
+        weak,
+        "impulse",
+        weak,
+        "−10 dB",
+    ),
+    (
+        "transfer",
+        "learnt impulse, not Gaussian; at impulse",
+        impulse,
+        "impulse",
+        weak,
+        "impulse",
+    ),
+    (
+        "transfer",
+        "learnt impulse, not Gaussian; at Gaussian",
+        impulse,
+        "−10 dB",
+        weak,
+        "−10 dB",
+    ),
+    (
+        "old ways",
+        "learnt −40 dB, not zeros; at −40 dB",
+        strong,
+        "−40 dB",
+        zeros,
+        "−40 dB",
+    ),
+    (
+        "old ways",
+        "learnt −40 dB, not zeros; at −10 dB",
+        strong,
+        "−10 dB",
+        zeros,
+        "−10 dB",
+    ),
     ("old ways", "learnt −40 dB, not zeros; at zeros", strong, "zeros", zeros, "zeros"),
-    ("old ways", "learnt −40 dB, not absence; at absence", strong, "absence", absent, "absence"),
+    (
+        "old ways",
+        "learnt −40 dB, not absence; at absence",
+        strong,
+        "absence",
+        absent,
+        "absence",
+    ),
     ("old ways", "learnt zeros, not clean; at zeros", zeros, "zeros", clean, "zeros"),
 ]
 contrasts = {}
-for (number, question, *ends), system in [(q, s) for q in questions for s in ("LogReg", "MEN", "MMIN", "NMER")]:
+for (number, question, *ends), system in [
+    (q, s) for q in questions for s in ("LogReg", "MEN", "MMIN", "NMER")
+]:
     cells = tables[number].cells
-    more, less = ((Row(system, *learnt), tests[test]) for learnt, test in (ends[:2], ends[2:]))
+    more, less = (
+        (Row(system, *learnt), tests[test]) for learnt, test in (ends[:2], ends[2:])
+    )
     if more in cells and less in cells:
-        contrasts[number, question, system] = Contrast(question, (cells[more],), (cells[less],))
+        contrasts[number, question, system] = Contrast(
+            question, (cells[more],), (cells[less],)
+        )
 effects = measure(list(contrasts.values()), measured, scale=100)
 effects[["table", "row", "system"]] = list(contrasts)
 effects["value"] = effects["effect"]
@@ -157,14 +257,34 @@ show(lambda width: dots(old, looks, "points of UA", width, lines=0.0), "fig-nmer
 
 # %% tags=["hide-input"]
 folded = effects[["row", "system", "effect", "low", "high", "p", "p_holm"]]
-numbers_folded(folded, f"All {len(effects)} differences on RAVDESS-AV, points of UA", decimals=2, file="beyond.csv")
-half = pd.Series(falls, name="half of the loss, dB").rename_axis(["system", "learnt"]).reset_index()
-numbers_folded(half, "The level at which half of a training's own loss is gone, RAVDESS-AV", decimals=1)
+numbers_folded(
+    folded,
+    f"All {len(effects)} differences on RAVDESS-AV, points of UA",
+    decimals=2,
+    file="beyond.csv",
+)
+half = (
+    pd.Series(falls, name="half of the loss, dB")
+    .rename_axis(["system", "learnt"])
+    .reset_index()
+)
+numbers_folded(
+    half,
+    "The level at which half of a training's own loss is gone, RAVDESS-AV",
+    decimals=1,
+)
 for name in ("ravdess_av", "mosi_bclstm"):
-    for number, levels_db in {"transfer": [-10.0, -20.0, -30.0, -40.0, None], "old ways": [-10.0, -40.0, None]}.items():
-        part = nmer_beyond.tables("paper", name)[number].where(metric="UA", condition=["avg", "clean"], level=levels_db)
+    for number, levels_db in {
+        "transfer": [-10.0, -20.0, -30.0, -40.0, None],
+        "old ways": [-10.0, -40.0, None],
+    }.items():
+        part = nmer_beyond.tables("paper", name)[number].where(
+            metric="UA", condition=["avg", "clean"], level=levels_db
+        )
         part = part.summarise(measured).query("noise != 'impulse'")
-        cells = wide(part, column=lambda c: f"{c.noise or 'clean'} {db(c.level)}".strip())
+        cells = wide(
+            part, column=lambda c: f"{c.noise or 'clean'} {db(c.level)}".strip()
+        )
         numbers_folded(cells.rename_axis("training").reset_index(), f"UA, {number}, {corpora.named(name).dataset}",
                        file=f"beyond-{name}-{number.replace(' ', '-')}.csv")  # fmt: skip
 
@@ -174,12 +294,26 @@ for name in ("ravdess_av", "mosi_bclstm"):
 # Two systems on one corpus and profile of your choice. A finished training is loaded, not repeated.
 
 # %% tags=["hide-output"]
-own = nmer_beyond.tables(profile, corpus, first_seed=seed)["transfer"].where(metric="UA", system=["LogReg", "MEN"])
+own = nmer_beyond.tables(profile, corpus, first_seed=seed)["transfer"].where(
+    metric="UA", system=["LogReg", "MEN"]
+)
 ledger = papers.ledger_of("nmer_beyond", profile)
-compute(own.jobs(), ledger, workers=2, device=device, fresh=profile != "paper", progress=False)
-curve = own.where(condition=["avg", "clean"], noise=["", "gaussian"], level=[None, -10.0, -40.0])
+compute(
+    own.jobs(),
+    ledger,
+    workers=2,
+    device=device,
+    fresh=profile != "paper",
+    progress=False,
+)
+curve = own.where(
+    condition=["avg", "clean"], noise=["", "gaussian"], level=[None, -10.0, -40.0]
+)
 own_run(profile, corpora.named(corpus).dataset, [f"{len(own.jobs())} trainings"])
-numbers_folded(wide(curve.summarise(Results.read(ledger))).rename_axis("training").reset_index(), "UA of your own run")
+numbers_folded(
+    wide(curve.summarise(Results.read(ledger))).rename_axis("training").reset_index(),
+    "UA of your own run",
+)
 
 # %% [markdown]
 # ## Limits

@@ -33,14 +33,19 @@ from robustmer.book import answers, display, figures, picture, plots, registry
 from robustmer.experiments import project, statistics
 
 folder = project() / "results/measured/nmer"
-curves, sure, errors = (pd.read_csv(folder / f"derived_{name}.csv") for name in ("reliability", "confidence", "ece"))
+curves, sure, errors = (
+    pd.read_csv(folder / f"derived_{name}.csv")
+    for name in ("reliability", "confidence", "ece")
+)
 sure["value"] = 100 * (sure["confidence"] - sure["accuracy"])
 levels = {"clean": "clean", "-10": "−10 dB", "-40": "−40 dB"}
 names = {name: registry.look(name).label for name in dict.fromkeys(curves["system"])}
 summary = statistics.summarise(sure, ["system", "level"])
 loud = summary.query("level == '-40'").set_index("system")
 words = {
-    name: f"{line['mean']:.1f} points ({line['low']:.1f} to {line['high']:.1f})".replace("-", "−")
+    name: f"{line['mean']:.1f} points ({line['low']:.1f} to {line['high']:.1f})".replace(
+        "-", "−"
+    )
     for name, line in loud.iterrows()
 }
 hard = errors.query("level == '-40'")
@@ -49,7 +54,9 @@ answers.answer(
     (f"Training with noise helps MEN: {words['MEN noisy']}. It does not help NMER: {words['NMER']}.", "people"),
     (f"A temperature fitted under that noise brings {(hard['ece_same'] < hard['floor']).sum()} of {len(hard)} systems to the error of "
      f"chance, one fitted clean {(hard['ece_clean'] < hard['floor']).sum()}.", "people"))  # fmt: skip
-drawn = curves.assign(series=curves["system"].map(names), panel=curves["level"].map(levels))
+drawn = curves.assign(
+    series=curves["system"].map(names), panel=curves["level"].map(levels)
+)
 drawn = drawn.rename(columns={"confidence": "x", "accuracy": "value"})
 colours = [registry.look(name).colour for name in names]
 picture.show(
@@ -86,12 +93,23 @@ noisy = rm.incomplete(grid.modalities, rm.NoiseScheduler(snr_db=-40.0))
 recipe = grid.cells("MEN", rm.CLEAN, [rm.CLEAN], "UA")[0].recipe  # learns clean data
 system = rm.trained(recipe, ledger_of("nmer", profile), device)
 train, valid, test = recipe.corpus.load().fold(recipe.fold)
-kept = [rm.answers(system, test, condition) for condition in noisy]  # logits and labels under every condition
-logits, label = (torch.cat([part[name] for part in kept]) for name in ("output", "label"))
+kept = [
+    rm.answers(system, test, condition) for condition in noisy
+]  # logits and labels under every condition
+logits, label = (
+    torch.cat([part[name] for part in kept]) for name in ("output", "label")
+)
 probability = logits.softmax(1)
-curve = calibration(probability, label, bins=5, equal_mass=True)  # of each bin its share, mean confidence and accuracy
-print(pd.DataFrame({"confidence": curve.confidence, "accuracy": curve.accuracy}).round(2).to_string(index=False))
-print(f"ECE {ece(probability, label):.2f}, over-confidence {overconfidence(probability, label):+.2f} at −40 dB")
+curve = calibration(
+    probability, label, bins=5, equal_mass=True
+)  # of each bin its share, mean confidence and accuracy
+print(
+    pd.DataFrame({"confidence": curve.confidence, "accuracy": curve.accuracy})
+    .round(2)
+    .to_string(index=False)
+)
+print(f"ECE {ece(probability, label):.2f} at −40 dB")
+print(f"over-confidence {overconfidence(probability, label):+.2f}")
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Code", "code_prompt_hide": "Code"}
 answers.own_run(profile, grid.corpus.dataset, ["one fold, one training"])
@@ -106,7 +124,7 @@ answers.own_run(profile, grid.corpus.dataset, ["one fold, one training"])
 # %%
 sample = torch.arange(len(test)).repeat(len(kept))
 draws = ece_floor(probability, rm.stream("floor", seed), sample)
-print(f"by chance up to {draws.quantile(0.95):.2f}; measured {ece(probability, label):.2f}")
+print(f"by chance up to {draws.quantile(0.95):.2f}")
 
 # %% [markdown]
 # ## Over-confidence under noise
@@ -116,13 +134,17 @@ print(f"by chance up to {draws.quantile(0.95):.2f}; measured {ece(probability, l
 
 # %%
 shown = summary.assign(row=summary["level"].map(levels), value=summary["mean"])
-shown = shown.sort_values("level", key=lambda level: level.map(list(levels).index), kind="stable")
+shown = shown.sort_values(
+    "level", key=lambda level: level.map(list(levels).index), kind="stable"
+)
 looks = {name: registry.look(name) for name in names}
-taught = {name: statistics.paired(sure.query("level == '-40'"), "MEN clean", name) for name in ("MEN noisy", "NMER")}
-for name, line in taught.items():
-    print(f"at -40 dB, MEN clean minus {name}: {line['mean']:+.1f} points ({line['low']:.1f} to {line['high']:.1f})")
+loud = sure.query("level == '-40'")
+for name in ("MEN noisy", "NMER"):
+    line = statistics.paired(loud, "MEN clean", name)
+    words = f"{line['mean']:+.1f} points ({line['low']:.1f} to {line['high']:.1f})"
+    print(f"MEN clean minus {name} at -40 dB: {words}")
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this figure", "code_prompt_hide": "Code of this figure"}
 picture.show(
     lambda width: figures.dots(shown, looks, "over-confidence (points)", width, lines=0.0), "fig-nmer-overconfidence",
     "NMER is too sure at −40 dB although it met the noise, as is the MEN that did not. RAVDESS-AV, 95% intervals over six folds of "
@@ -139,11 +161,17 @@ picture.show(
 # %%
 for name, conditions in {"clean": [rm.CLEAN], "under the same noise": noisy}.items():
     held = [rm.answers(system, valid, condition) for condition in conditions]
-    t = temperature(torch.cat([part["output"] for part in held]), torch.cat([part["label"] for part in held]))
-    print(f"fitted {name}: temperature {t:.2f}, ECE at −40 dB {ece((logits / t).softmax(1), label):.2f}")
+    t = temperature(
+        torch.cat([part["output"] for part in held]),
+        torch.cat([part["label"] for part in held]),
+    )
+    scaled = (logits / t).softmax(1)
+    print(f"fitted {name}: {t:.2f}, ECE at −40 dB {ece(scaled, label):.2f}")
 
 # %%
-remedies = errors.assign(level=errors["level"].map(levels), system=errors["system"].map(names))
+remedies = errors.assign(
+    level=errors["level"].map(levels), system=errors["system"].map(names)
+)
 heads = {
     "level": "test",
     "ece": "ECE",
@@ -151,6 +179,8 @@ heads = {
     "ece_clean": "after T, clean",
     "ece_same": "after T, same noise",
 }
+
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this table", "code_prompt_hide": "Code of this table"}
 display.table(remedies[["system", *heads]].rename(columns=heads), "tbl-nmer-temperature",
               "Calibration of four systems on the actors of RAVDESS-AV",
               "15 bins, six folds together. By chance: 95% of draws are below. After T: with a temperature from clean validation samples, "

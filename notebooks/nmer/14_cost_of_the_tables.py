@@ -37,9 +37,13 @@ records = pd.DataFrame([{"key": key, "system": record["recipe"]["system"], "data
                         for part in trainings.values() for key, record in part.items()])  # fmt: skip
 spelling = {"IFMMIN": "IF-MMIN", "NMERWithoutVAE": "NMER w/o VAE"}
 bench = json.loads((project() / "results/measured/bench.json").read_text())
-steps = pd.DataFrame(bench["systems"]).assign(system=lambda t: t["system"].replace(spelling))
+steps = pd.DataFrame(bench["systems"]).assign(
+    system=lambda t: t["system"].replace(spelling)
+)
 steps["peer"] = steps["system"].map(
-    pd.read_csv(project() / "results/peers/nmer_step.csv").set_index("system")["seconds"]
+    pd.read_csv(project() / "results/peers/nmer_step.csv").set_index("system")[
+        "seconds"
+    ]
 )
 faster = (steps["peer"] / steps["step_seconds"]).dropna()
 answers.answer(
@@ -47,12 +51,28 @@ answers.answer(
     (f"A step at IEMOCAP's size is {faster.min():.1f} to {faster.max():.1f} times as fast as in the papers' released code.",
      "synthetic"),
     "Most of it is spent in the encoders' forward and backward passes.")  # fmt: skip
-order = ["Majority", "LogReg", "MEN", "MCTN", "MMIN", "IFMMIN", "NMERWithoutVAE", "NMER"]
-median = records.groupby(["dataset", "system"])["seconds"].quantile([0.1, 0.5, 0.9]).unstack().reset_index()
-median = median[median["system"].isin(order)].sort_values("system", key=lambda name: name.map(order.index))
-shown = median.rename(columns={"dataset": "panel", 0.5: "value", 0.1: "low", 0.9: "high"}).sort_values(
-    "panel", kind="stable", ascending=False
+order = [
+    "Majority",
+    "LogReg",
+    "MEN",
+    "MCTN",
+    "MMIN",
+    "IFMMIN",
+    "NMERWithoutVAE",
+    "NMER",
+]
+median = (
+    records.groupby(["dataset", "system"])["seconds"]
+    .quantile([0.1, 0.5, 0.9])
+    .unstack()
+    .reset_index()
 )
+median = median[median["system"].isin(order)].sort_values(
+    "system", key=lambda name: name.map(order.index)
+)
+shown = median.rename(
+    columns={"dataset": "panel", 0.5: "value", 0.1: "low", 0.9: "high"}
+).sort_values("panel", kind="stable", ascending=False)
 shown = shown.assign(row=shown["system"].replace(spelling), system="all")
 looks = {"all": registry.System("one training", "", registry.GREY, "o")}
 picture.show(
@@ -83,7 +103,11 @@ for paper, corpus in [(p, c) for p in trainings for c in ("ravdess_av", "mosi_bc
                     "core hours": spent,
                 }
             )
-tables = pd.DataFrame(rows, columns=["corpus", "table", "trainings", "core hours"]).query("trainings > 0")
+tables = pd.DataFrame(
+    rows, columns=["corpus", "table", "trainings", "core hours"]
+).query("trainings > 0")
+
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this table", "code_prompt_hide": "Code of this table"}
 display.table(tables.sort_values(["corpus", "core hours"], ascending=[False, False]), "tbl-nmer-cost-tables", "What each table took",
               "One core a training. Other programs ran on the same cores, so hours are an upper bound.", decimals=1)  # fmt: skip
 
@@ -96,30 +120,37 @@ display.table(tables.sort_values(["corpus", "core hours"], ascending=[False, Fal
 # of the step's products at the rate of one large matrix product, and that of its bytes at the rate of one large copy.
 
 # %%
-floor = steps[["step_flops", "step_bytes"]] / [bench["rates"]["flops_per_second"], bench["rates"]["bytes_per_second"]]
+floor = steps[["step_flops", "step_bytes"]] / [
+    bench["rates"]["flops_per_second"],
+    bench["rates"]["bytes_per_second"],
+]
 cost = pd.DataFrame({
     "system": steps["system"],
-    "parameters, M": steps["parameters"] / 1e6,
-    "GFLOP a sample": steps["step_flops"] / bench["rows"] / 1e9,
-    "step, s": steps["step_seconds"],
-    "papers' code, s": steps["peer"],
-    "floor, s": floor.max(axis=1),
-    "peak, MB": (steps["peak_bytes"] / 2**20).round().astype(int),
+    "MB": (steps["peak_bytes"] / 2**20).round().astype(int),
+    "GFLOP": steps["step_flops"] / 1e9,
+    "floor": floor.max(axis=1),
+    "step": steps["step_seconds"],
+    "papers": steps["peer"],
 })  # fmt: skip
-machine = f"{bench['processor']}, {bench['threads']} threads, torch {bench['torch']}, commit {bench['commit']}"
-display.table(cost, "tbl-nmer-step", "One training step of 128 samples at full length",
-              f"{machine}. Operations are counted product by product; peak memory is that of the process. Of a system with a teacher "
-              "the longer step.", decimals=2)  # fmt: skip
+machine = f"{bench['processor']}, {bench['threads']} threads, torch {bench['torch']}"
+
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this table", "code_prompt_hide": "Code of this table"}
+display.table(cost, "tbl-nmer-step", "Seconds of one training step of 128 samples at full length",
+              f"{machine}. Papers: their released code. MB: peak memory. Of a system with a teacher the longer step.", decimals=2)  # fmt: skip
+
+# %%
 parts = [
-    (line["system"], part, seconds) for line in steps.to_dict("records") for part, seconds in line["parts"].items()
+    (line["system"], part, seconds)
+    for line in steps.to_dict("records")
+    for part, seconds in line["parts"].items()
 ]
 parts = pd.DataFrame(parts, columns=["row", "part", "value"])
 floors = dict(zip(steps["system"], floor.max(axis=1), strict=True))
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this figure", "code_prompt_hide": "Code of this figure"}
 picture.show(
     lambda width: plots.stacks(parts, "seconds a step", width, floors, "floor"), "fig-nmer-step-parts",
-    "Backward takes half of a step, forward a third, and a step at most half as long again as its floor. Taking the samples from the "
+    "Backward takes half of a step, forward a third. A step takes up to half as long again as its floor. Taking the samples from the "
     "corpus is too short to see.",
     "Stacked bars, one a system: a thin part for the noise, a third for the forward pass, about half for the backward pass. A black line "
     "in every bar marks the floor.", "synthetic")  # fmt: skip
@@ -140,9 +171,11 @@ for measure in ("step_seconds", "step_flops", "parameters"):
 # batches at a time, so that the same samples do not meet in every epoch. An epoch of 4,446 samples:
 
 # %%
-epochs = pd.DataFrame({"similar lengths": [s["similar lengths"] for s in steps["epoch_seconds"]],
-                       "all at full length": steps["padded_epoch_seconds"]}).set_index(steps["system"])  # fmt: skip
-epochs.round(1).rename_axis("seconds of an epoch")
+epochs = pd.DataFrame(steps["epoch_seconds"].to_list(), steps["system"])
+epochs = epochs[["similar lengths"]].assign(
+    padded=steps["padded_epoch_seconds"].to_list()
+)
+epochs.round(1).rename_axis("seconds")
 
 # %% [markdown]
 # (nmer-all-of-table-2)=
@@ -164,11 +197,19 @@ pd.Series(needed, name="hours on two cores").round().astype(int).to_frame()
 
 # %%
 for line in bench["at_once"]:
-    print(
-        f"{line['trainings']} of {line['system']} at once on {bench['device']}: {line['steps_per_second']:.2f} steps a second"
-    )
-per_system = records.groupby(["dataset", "system"])["seconds"].agg(["size", "median", "max", "sum"]).reset_index()
-answers.numbers_folded(per_system, "Seconds of one training, by system and corpus", decimals=0, file="nmer_seconds.csv")
+    rate = f"{line['steps_per_second']:.2f} steps a second on {bench['device']}"
+    print(f"{line['trainings']} of {line['system']} at once: {rate}")
+per_system = (
+    records.groupby(["dataset", "system"])["seconds"]
+    .agg(["size", "median", "max", "sum"])
+    .reset_index()
+)
+answers.numbers_folded(
+    per_system,
+    "Seconds of one training, by system and corpus",
+    decimals=0,
+    file="nmer_seconds.csv",
+)
 
 # %% [markdown]
 # The hours are an extrapolation from measured epochs, not a run. How many trainings a GPU takes at once is not measured.

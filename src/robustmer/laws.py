@@ -260,20 +260,12 @@ def a_modality_that_is_absent_from_all_of_train_leaves_all_finite(system, settin
 
 
 LAWS: list[Callable[[type[System], Setting], None]] = [
-    a_sample_does_not_see_its_neighbours,
-    padding_does_not_change_an_output,
-    evaluation_is_deterministic,
-    a_prediction_does_not_see_the_label,
-    an_absent_modality_changes_no_output,
-    an_absent_modality_changes_no_loss,
-    an_absent_modality_gets_no_gradient,
-    a_step_changes_its_own_parameters_and_no_others,
-    frozen_parts_do_not_move,
-    a_loaded_system_predicts_the_same_for_raw_samples,
-    one_small_batch_can_be_overfitted,
-    training_is_repeatable,
+    a_sample_does_not_see_its_neighbours, padding_does_not_change_an_output, evaluation_is_deterministic,
+    a_prediction_does_not_see_the_label, an_absent_modality_changes_no_output, an_absent_modality_changes_no_loss,
+    an_absent_modality_gets_no_gradient, a_step_changes_its_own_parameters_and_no_others, frozen_parts_do_not_move,
+    a_loaded_system_predicts_the_same_for_raw_samples, one_small_batch_can_be_overfitted, training_is_repeatable,
     a_modality_that_is_absent_from_all_of_train_leaves_all_finite,
-]
+]  # fmt: skip
 
 
 def terms_that_read_clean(system: type[System], setting: Setting) -> set[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -17,7 +16,7 @@ Mask = Bool[Tensor, "batch time"]
 
 def max_over_time(x: Frames, mask: Mask) -> Float[Tensor, "batch dim"]:
     """Maximum over the recorded frames; 0, with a finite gradient, for a sample that has none."""
-    highest = x.masked_fill(rearrange(~mask, "b t -> b t 1"), -torch.inf).amax(1)
+    highest = x.masked_fill(~mask[..., None], -torch.inf).amax(1)
     return torch.where(mask.any(1, keepdim=True), highest, 0.0)
 
 
@@ -44,12 +43,11 @@ class TextCNN(nn.Module):
         self.out = nn.Sequential(nn.Dropout(dropout), nn.Linear(len(kernels) * width, width), nn.ReLU())
 
     def forward(self, x: Frames, mask: Mask) -> Float[Tensor, "batch width"]:
-        x = rearrange(x, "b t d -> b d t")
         pooled = []
         for convolution in self.convolutions:
-            windows = convolution(nn.functional.pad(x, (0, convolution.kernel_size[0] - 1))).relu()
-            pooled.append(max_over_time(rearrange(windows, "b d t -> b t d"), mask))
-        return self.out(torch.cat(pooled, dim=1))
+            windows = convolution(nn.functional.pad(x.mT, (0, convolution.kernel_size[0] - 1))).relu()
+            pooled.append(max_over_time(windows.mT, mask))
+        return torch.where(mask.any(1, keepdim=True), self.out(torch.cat(pooled, dim=1)), 0.0)
 
 
 class Encoders(nn.Module):
@@ -64,10 +62,7 @@ class Encoders(nn.Module):
         self.by_modality = nn.ModuleDict({m: encoder(m, dim) for m, dim in dims.items()})
 
     def forward(self, batch: Batch) -> Float[Tensor, "batch modality width"]:
-        features = []
-        for m, encoder in self.by_modality.items():
-            features.append(torch.where(rearrange(batch.present[m], "b -> b 1"), encoder(*batch.frames(m)), 0.0))
-        return torch.stack(features, dim=1)
+        return torch.stack([encoder(*batch.frames(m)) for m, encoder in self.by_modality.items()], dim=1)
 
     def present(self, batch: Batch) -> Bool[Tensor, "batch modality"]:
         return torch.stack([batch.present[m] for m in self.by_modality], dim=1)

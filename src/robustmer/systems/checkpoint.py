@@ -45,7 +45,7 @@ def to_bytes(system: System) -> bytes:
 
 def describe(system: System) -> dict[str, object]:
     """A system without its weights, as JSON: class, shapes, task, options and upstream systems."""
-    settings = dict(system.settings_to_save() if hasattr(system, "settings_to_save") else system.settings)
+    settings = dict(system.settings)
     task = settings.pop("task", None)
     upstream = {name: describe(settings.pop(name)) for name in system.frozen()}
     shapes = {m: list(shape) for m, shape in settings.pop("shapes", {}).items()}

@@ -99,6 +99,4 @@ class UniMSEWithCompletion(Completed):
         steps: int = 20, start: str = "noise", folder: str | None = None, config: Mapping[str, object] | None = None,
     ):  # fmt: skip
         super().__init__(UniMSE(shapes, task, folder, config), completion, frames, steps, start)
-
-    def settings_to_save(self) -> dict:
-        return self.settings | {"folder": None, "config": self.backbone.config}
+        self.settings |= {"folder": None, "config": self.backbone.config}
