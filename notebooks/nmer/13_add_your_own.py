@@ -125,18 +125,17 @@ class GatedVote(rm.System):
         self.vote, self.look, self.gate = (nn.ModuleDict() for _ in range(3))
         for m, (features,) in shapes.items():
             self.vote[m] = nn.Linear(features, task.outputs)
-            self.look[m], self.gate[m] = (
-                nn.Linear(features, directions),
-                nn.Linear(1, 1),
-            )
+            self.look[m] = nn.Linear(features, directions)
+            self.gate[m] = nn.Linear(1, 1)
 
     def gates(self, observed):
         gates = {}
         for m in self.shapes:
             looked = self.look[m](rm.mean_over_time(*observed.frames(m)))
             energy = looked.square().mean(1, keepdim=True) + 1e-3
-            gate = softplus(self.gate[m](energy.log()))
-            gates[m] = gate * observed.present[m][:, None]
+            gates[m] = (
+                softplus(self.gate[m](energy.log())) * observed.present[m][:, None]
+            )
         return gates
 
     def forward(self, observed):

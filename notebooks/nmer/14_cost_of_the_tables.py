@@ -115,7 +115,7 @@ display.table(tables.sort_values(["corpus", "core hours"], ascending=[False, Fal
 # ## A step, and the papers' own code
 #
 # Both corpora of people have one vector a sample. The paper's own features are sequences, so a step is measured at IEMOCAP's
-# shapes: 128 samples of 155 audio frames (130 wide), 50 of video (342) and 22 tokens of text (1024), all at full length. The
+# shapes. A batch has 128 samples of 155 audio frames (130 wide), 50 video frames (342) and 22 tokens (1024), at full length. The
 # papers' released code ran at the same shapes on the same kind of machine. The *floor* is the longer of two times: that
 # of the step's products at the rate of one large matrix product, and that of its bytes at the rate of one large copy.
 
