@@ -79,7 +79,7 @@ letters = {"a": "only the voice", "v": "only the face", "l": "only the words", "
            "v,l": "face and words"}  # fmt: skip
 frame = loud.assign(row=loud["condition"].map(letters), value=loud["mean"],
                     system=[" ".join(row) if row.system in nmer.BOTH else row.system for row in loud["row"]])  # fmt: skip
-show(lambda width: dots(frame, SYSTEMS, "UA", width, lines={"RAVDESS-AV": 1 / 8, "CMU-MOSI": 1 / 2}), "fig-nmer-conditions",
+show(lambda width: dots(frame, SYSTEMS, "UA", width, lines={"RAVDESS-AV": 1 / 8, "CMU-MOSI": 1 / 2}), "fig-nmer-clean-modalities",
      "Face on RAVDESS-AV, words on CMU-MOSI: NMER and logistic regression lean on the same modality. Thin line: chance.",
      "Two panels. On RAVDESS-AV a clean face is worth most, on CMU-MOSI clean words. NMER and logistic regression agree.",
      "RAVDESS-AV")  # fmt: skip
