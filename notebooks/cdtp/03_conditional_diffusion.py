@@ -288,11 +288,11 @@ show(lambda width: lines(curve, "sampling steps of DDIM", "", width, curve, shar
 case, batch = list(observed.items())[-1]
 first, shared, other = (completion.impute(batch.replace(id=id), Sampling())[lacking[0]].flatten(1)
                         for id in (batch.id, np.full(len(batch), "one"), np.char.add(batch.id.astype(str), " again")))  # fmt: skip
-alike = lambda a, b: float(
+alike = lambda a, b: float(  # noqa: E731
     np.mean(
         [np.corrcoef(*pair)[0, 1] for pair in zip(a.numpy(), b.numpy(), strict=True)]
     )
-)  # noqa: E731
+)
 altered = batch.replace(x=batch.x | {m: torch.randn_like(batch.x[m]) for m in lacking})
 leak = float(
     (completion.impute(altered, Sampling())[lacking[0]].flatten(1) - first).abs().max()
