@@ -1,5 +1,8 @@
 """Damage to files, as a disk or a network does it: what the tests of damage share."""
 
+import multiprocessing
+import signal
+
 from hypothesis import HealthCheck, assume
 from hypothesis import strategies as st
 
@@ -31,3 +34,25 @@ def damaged(draw, whole: bytes, places=()):
             content[at:at] = content[at : at + size]
     assume(content != whole)
     return bytes(content)
+
+
+def in_another_process(function, *args) -> str:
+    """The result or error of a function in a forked process, or the signal that ended it."""
+
+    def run(sender):
+        try:
+            sender.send(repr(function(*args)))
+        except Exception as error:
+            sender.send(f"{type(error).__name__}: {error}")
+
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=run, args=(sender,))
+    process.start()
+    sender.close()
+    try:
+        return receiver.recv()
+    except EOFError:
+        process.join()
+        return signal.Signals(-process.exitcode).name
+    finally:
+        process.join()

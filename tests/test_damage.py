@@ -2,14 +2,13 @@
 and `test_damage_corpora.py` do the same for ledgers and corpora."""
 
 import json
-import multiprocessing
 import os
 import resource
 import signal
 
 import pytest
 import torch
-from damage import ALWAYS, damaged
+from damage import ALWAYS, damaged, in_another_process
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import torch as safetensors
@@ -172,28 +171,6 @@ def test_other_files_are_refused(tmp_path):
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
-
-
-def in_another_process(function, *args) -> str:
-    """The result or error of a function in a forked process, or the signal that ended it."""
-
-    def run(sender):
-        try:
-            sender.send(repr(function(*args)))
-        except Exception as error:
-            sender.send(f"{type(error).__name__}: {error}")
-
-    receiver, sender = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("fork").Process(target=run, args=(sender,))
-    process.start()
-    sender.close()
-    try:
-        return receiver.recv()
-    except EOFError:
-        process.join()
-        return signal.Signals(-process.exitcode).name
-    finally:
-        process.join()
 
 
 @pytest.mark.parametrize("moment", ["fsync", "replace", "full disk"])

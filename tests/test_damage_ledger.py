@@ -6,13 +6,13 @@ number is not. The published tables are under version control, which finds every
 
 import errno
 import json
-import multiprocessing
 import os
 import resource
 import signal
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from damage import ALWAYS, damaged, in_another_process
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_ledger import DATA, KEYS, fill, record, scores_of
 from toy import CORPUS, SHORT, Student
@@ -21,56 +21,6 @@ from robustmer.conditions import CLEAN
 from robustmer.experiments.grid import compute
 from robustmer.experiments.ledger import Ledger
 from robustmer.experiments.recipe import Recipe
-
-ALWAYS = dict(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-
-
-def damaged(draw, whole: bytes) -> bytes:
-    """The bytes after one mishap."""
-    anywhere = st.integers(0, len(whole) - 1)
-    at, other, size, content = draw(anywhere), draw(anywhere), draw(st.integers(1, 9)), bytearray(whole)
-    match draw(st.sampled_from(["flip", "overwrite", "insert", "delete", "cut", "swap", "double"])):
-        case "flip":
-            content[at] ^= 1 << draw(st.integers(0, 7))
-        case "overwrite":
-            content[at : at + size] = draw(st.binary(min_size=1, max_size=9))
-        case "insert":
-            content[at:at] = draw(st.binary(min_size=1, max_size=9))
-        case "delete":
-            del content[at : at + size]
-        case "cut":
-            del content[at:]
-        case "swap":
-            first, second = sorted((at, other))
-            assume(first + size <= second)
-            a, b = content[first : first + size], content[second : second + size]
-            content[second : second + len(b)], content[first : first + size] = a, b
-        case "double":
-            content[at:at] = content[at : at + size]
-    assume(content != whole)
-    return bytes(content)
-
-
-def in_a_fork(function, *args) -> str:
-    """What a forked process returned that ran this, its error, or the signal that ended it: limits stay in it."""
-
-    def answer():
-        try:
-            ours.send(repr(function(*args)))
-        except Exception as error:
-            ours.send(f"{type(error).__name__}: {error}")
-
-    theirs, ours = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("fork").Process(target=answer)
-    process.start()
-    ours.close()
-    try:
-        return theirs.recv()
-    except EOFError:
-        process.join()
-        return signal.Signals(-process.exitcode).name
-    finally:
-        process.join()
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +119,7 @@ def test_a_full_disk_loses_one_training_and_the_next_run_completes(tmp_path, lim
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
         compute(jobs(), ledger, progress=False)
 
-    answer = in_a_fork(on_a_small_disk)
+    answer = in_another_process(on_a_small_disk)
     assert answer.startswith("OSError: ") and str(tmp_path) in answer and os.strerror(errno.EFBIG) in answer
     assert "nothing was written" in answer and "\n" not in answer
     assert {file: file.read_bytes() for file in before} == before
@@ -195,7 +145,7 @@ def test_a_kill_while_writing_leaves_the_earlier_file(tmp_path, moment):
         setattr(os, moment, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
         ledger.write_scores(KEYS[0], scores_of(5), DATA)
 
-    assert in_a_fork(killed) == "SIGKILL"
+    assert in_another_process(killed) == "SIGKILL"
     assert ledger.scores().equals(before) and len(list(tmp_path.rglob("*.part"))) == 1
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 import torch._dynamo  # noqa: F401 - an optimizer imports it, here once and not in every forked worker
-from toy import CORPUS, NOISY, SHORT, Killing, Slow, Student, Tiny, corpus, recipes
+from toy import CORPUS, NOISY, SHORT, Killing, Slow, Student, Tiny, corpus, recipes, run
 
 from robustmer import corpora
 from robustmer.conditions import CLEAN

@@ -28,20 +28,15 @@ noise: str = "gaussian"
 seed: int = 0
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Code: imports, the answer and the figure", "code_prompt_hide": "Code: imports, the answer and the figure"}
-import math
-
 import pandas as pd
 from IPython.display import Markdown
 
 import robustmer as rm
 from robustmer.batch import LETTERS
 from robustmer.book import answers, display, figures, picture, plots, registry
-from robustmer.corpora.synthetic import SHARE
-from robustmer.corpora.synthetic_calibration import calibration
 from robustmer.experiments import project, statistics
 from robustmer.experiments.papers.nmer import NOISES
 from robustmer.experiments.papers.profiles import published
-from robustmer.noise import steps_for
 
 folder, files = (
     project() / "results/measured/nmer",
@@ -217,6 +212,10 @@ picture.show(
 # have units. The *median feature* has half of the features above it in variance.
 
 # %%
+import math
+
+from robustmer.noise import steps_for
+
 levels = [scheduler.at(variance) for variance in people["raw"]]
 odds = pd.Series([level.alpha_bar / (1 - level.alpha_bar) for level in levels])
 median = 10 * (people["median_feature"] * odds).map(math.log10)
@@ -254,6 +253,8 @@ Markdown(f"It matters. In {units['features'][median.idxmin()]}, the median raw f
 # is fresh in every frame. The gains $g, h, f$ set the shares of a frame's power:
 
 # %%
+from robustmer.corpora.synthetic import SHARE
+
 pd.DataFrame(SHARE).T.rename(columns={"offset": "speaker", "white": "white noise"})
 
 # %% [markdown]
@@ -261,6 +262,8 @@ pd.DataFrame(SHARE).T.rename(columns={"offset": "speaker", "white": "white noise
 # each modality; here is logistic regression on the mean over time, on held-out speakers.
 
 # %%
+from robustmer.corpora.synthetic_calibration import calibration
+
 hard = calibration(size, seed=seed)  # five folds: one speaker tests, eight train
 half = [
     statistics.half_interval(std, count, 1 / 8)

@@ -71,13 +71,13 @@ paths = [
     ("clean\na, v, l", "teacher")]  # fmt: skip
 arrows = [(*pair, "") for path in paths for pair in zip(path, path[1:], strict=False)]
 arrows += [
-    ("teacher", "shared layers\nH′", "$L_{inv}$"),
-    ("teacher", "decoder\nC", "$L_{mse}$"),
+    ("teacher", "shared layers\nH′", "L_inv"),
+    ("teacher", "decoder\nC", "L_mse"),
 ]
 picture.show(
     lambda width: plots.diagram(boxes, arrows, width), "fig-nmer-network",
-    "NMER, the paper's Fig. 2 redrawn. A frozen teacher's features of the clean samples are the targets of H′ and of the joint "
-    "representation C.",
+    "NMER, the paper's Fig. 2 redrawn. A frozen teacher's features of the clean samples are the targets of H′ (loss L_inv) and "
+    "of the joint representation C (loss L_mse).",
     "A diagram. Noisy features enter specific and invariant encoders; the latter pass shared layers. Both enter a transformer, then a "
     "latent, a decoder and a classifier. A frozen teacher reads clean features and gives targets for the shared features and for the "
     "decoder's output.")  # fmt: skip

@@ -171,7 +171,7 @@ first = maps.query("corpus == 'RAVDESS-AV' and start == '0'").set_index(
     ["modality", "level"]
 )["distance"]
 titles = {
-    (m, level): f"{m}, −{-level:g} dB\n$D_{{avg}}$ = {value:.1f}"
+    (m, level): f"{m}, −{-level:g} dB\ndistance {value:.1f}"
     for (m, level), value in first.items()
 }
 cloud = drawn.sort_values(
@@ -184,7 +184,7 @@ cloud["panel"] = [
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this figure", "code_prompt_hide": "Code of this figure"}
 picture.show(
     lambda width: plots.clouds(cloud, len(LEVELS_DB), width), "fig-nmer-3",
-    "Clean and noisy points of RAVDESS-AV share one cloud at every level. The average distance $D_{avg}$ is Algorithm 2 on the map; it "
+    "Clean and noisy points of RAVDESS-AV share one cloud at every level. The distance is Algorithm 2 on the map; it "
     "has no unit and cannot be compared between panels.",
     "Eight scatter plots of clean and noisy points, two modalities by four levels. In all of them the two sets overlap, the clean points "
     "in small groups and the noisy ones spread evenly between them.", "RAVDESS-AV")  # fmt: skip

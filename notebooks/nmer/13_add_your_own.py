@@ -30,6 +30,7 @@ seed: int = 0
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Code: imports, the answer and the figure", "code_prompt_hide": "Code: imports, the answer and the figure"}
 import tempfile
+import textwrap
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -80,7 +81,7 @@ rows = ahead.assign(
     kind="people", panel=[f"at −{-level:g} dB" for level in ahead["level"]]
 )
 show(
-    lambda width: forest(rows.sort_values("level", ascending=False), "points of UA, the new system minus ...", width),
+    lambda width: forest(rows.sort_values("level", ascending=False, kind="stable"), "points of UA", width),
     "fig-nmer-own-system",
     "The new system minus others that met the same noise, on 24 actors: mean over the incomplete conditions, 95% intervals over "
     "six folds, uncorrected.",
@@ -123,19 +124,17 @@ class GatedVote(rm.System):
         super().__init__()
         self.l2, self.optimizer = l2, rm.AdamW(0.01, weight_decay=0.0)
         self.vote, self.look, self.gate = (nn.ModuleDict() for _ in range(3))
-        for m, (features,) in shapes.items():
-            self.vote[m] = nn.Linear(features, task.outputs)
-            self.look[m] = nn.Linear(features, directions)
-            self.gate[m] = nn.Linear(1, 1)
+        for m, (n,) in shapes.items():
+            self.vote[m] = nn.Linear(n, task.outputs)
+            self.look[m], self.gate[m] = nn.Linear(n, directions), nn.Linear(1, 1)
 
     def gates(self, observed):
         gates = {}
         for m in self.shapes:
             looked = self.look[m](rm.mean_over_time(*observed.frames(m)))
             energy = looked.square().mean(1, keepdim=True) + 1e-3
-            gates[m] = (
-                softplus(self.gate[m](energy.log())) * observed.present[m][:, None]
-            )
+            gate = softplus(self.gate[m](energy.log()))
+            gates[m] = gate * observed.present[m][:, None]
         return gates
 
     def forward(self, observed):
@@ -173,7 +172,7 @@ class Forgetful(GatedVote):
 try:
     laws.check(Forgetful)
 except AssertionError as broken:
-    print(broken)
+    print(textwrap.fill(str(broken), 80))
 
 # %% [markdown]
 # ## Beside NMER
@@ -305,7 +304,7 @@ mine = rm.Corpus("mine", samples, {"mood": moods}, rm.Split("by speaker", split)
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     test = mine.fold(0).test
-print(caught[0].message)
+print(textwrap.fill(str(caught[0].message), 80))
 grid, column = study.grid(profile, mine, folds=(0,)), nmer.Column("UA", noise, -10.0)
 noisy = rm.incomplete(
     grid.modalities, rm.NoiseScheduler(nmer.NOISES[noise], snr_db=-10)

@@ -85,8 +85,15 @@ class OfLabel(Task):
     def answers(self, output: Tensor, clean: Batch) -> Answers:
         return {"output": output, "label": self.labels(clean)}
 
+    def score(self, name: str, answers: Answers) -> float:
+        """One metric, over all samples."""
+        raise NotImplementedError
+
+    def scores(self, answers: Answers) -> dict[str, float]:
+        return {name: self.score(name, answers) for name in self.metrics}
+
     def validation(self, answers: Answers) -> tuple[float, float]:
-        score = self.scores(answers)[self.selects_by]
+        score = self.score(self.selects_by, answers)
         loss = float(self.loss_of(answers["output"], answers["label"]))
         return (-score if self.selects_by in self.lower_is_better else score), loss
 
@@ -124,9 +131,8 @@ class Classify(OfLabel):
     def loss_of(self, output: Tensor, label: Tensor) -> Tensor:
         return cross_entropy(output, label)
 
-    def scores(self, answers: Answers) -> dict[str, float]:
-        guess = answers["output"].argmax(1)
-        return {name: metric(answers["label"], guess) for name, metric in CLASSIFICATION.items()}
+    def score(self, name: str, answers: Answers) -> float:
+        return CLASSIFICATION[name](answers["label"], answers["output"].argmax(1))
 
     def check(self, batch: Batch) -> None:
         label = self.labels(batch)
@@ -161,8 +167,8 @@ class Regress(OfLabel):
             raise ValueError(f"the label {self.label!r} is a number, but the system has {output.shape[1]} outputs")
         return l1_loss(output[:, 0], label)
 
-    def scores(self, answers: Answers) -> dict[str, float]:
-        return {name: metric(answers["label"], answers["output"][:, 0]) for name, metric in REGRESSION.items()}
+    def score(self, name: str, answers: Answers) -> float:
+        return REGRESSION[name](answers["label"], answers["output"][:, 0])
 
     def check(self, batch: Batch) -> None:
         if not self.labels(batch).is_floating_point():

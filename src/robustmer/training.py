@@ -141,7 +141,8 @@ def learn(
     GAN's critic): they do not step here, and their gradient is cleared before they do."""
     optimizer.zero_grad(set_to_none=True)
     terms = objective.loss(clean, observed)
-    torch.stack(list(terms.values())).sum().backward()
+    values = list(terms.values())
+    (torch.stack(values).sum() if len(values) > 1 else values[0]).backward()
     optimizer.step()
     if objective.after_step is not None:
         objective.after_step()

@@ -12,7 +12,8 @@ PROFILES = ("smoke", "quick", "paper")
 
 def printable(text: object) -> str:
     """The text with control characters spelled out, so that no name from data can steer a terminal."""
-    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in str(text))
+    kept = "\n\t\u00a0\u202f"  # the last two are spaces at which a cell of a table does not break
+    return "".join(c if c.isprintable() or c in kept else ascii(c)[1:-1] for c in str(text))
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -44,7 +44,9 @@ def play(sounds: Mapping[str, Tensor], loudness: float = 0.12) -> None:
         with wave.open(file, "wb") as out:
             out.setparams((1, 2, RATE, 0, "NONE", ""))
             out.writeframes((samples * 32767).astype("<i2").tobytes())
-        data, label = base64.b64encode(file.getvalue()).decode(), html.escape(name)
-        audio = f'<audio controls preload="none" aria-label="{label}" src="data:audio/wav;base64,{data}"></audio>'
-        players.append(f'<figure class="sound">{audio}<figcaption>{label}</figcaption></figure>')
-    display({"text/html": f'<div class="sounds">{"".join(players)}</div>', "text/plain": ", ".join(sounds)}, raw=True)
+        source = f"data:audio/wav;base64,{base64.b64encode(file.getvalue()).decode()}"
+        label = html.escape(name)
+        audio = f'<audio controls style="width: 100%" aria-label="{label}" src="{source}"></audio>'
+        players.append(f'<figure style="margin: 0; width: 14rem">{audio}<figcaption>{label}</figcaption></figure>')
+    page = f'<div style="display: flex; flex-wrap: wrap; gap: 1rem">{"".join(players)}</div>'
+    display({"text/html": page, "text/plain": ", ".join(sounds)}, raw=True)

@@ -59,14 +59,18 @@ def compute(
         recipe.corpus.load()
     running: dict[Future, Recipe] = {}
     deaths: Counter[Recipe] = Counter()
+    waits = False
     pause_s = 0.1 if sys.stderr.isatty() else 30
     bar = tqdm(total=len(plan.waiting), disable=not progress, unit="training", file=sys.stderr, mininterval=pause_s)
     try:
         with bar, engine_named(engine, workers, device) as place:
             while plan.waiting or running:
-                start(plan, place, running, summary, device)
+                elsewhere = start(plan, place, running, summary, device)
                 if plan.waiting and not running:
-                    time.sleep(0.2)  # another process computes what is left, or no worker has joined
+                    if elsewhere and not waits:
+                        print(f"waiting for {elsewhere} trainings of another process", file=sys.stderr)
+                    waits = bool(elsewhere)
+                    time.sleep(0.2)
                 for future in wait(running, timeout=1.0, return_when="FIRST_COMPLETED").done:
                     settle(running.pop(future), future, place, plan, summary, deaths)
                 bar.set_postfix_str(str(summary), refresh=False)
@@ -78,13 +82,16 @@ def compute(
     return summary
 
 
-def start(plan: Plan, place: Engine, running: dict[Future, Recipe], summary: Summary, device: str) -> None:
-    """Start what can be started now."""
-    free = place.free()
+def start(plan: Plan, place: Engine, running: dict[Future, Recipe], summary: Summary, device: str) -> int:
+    """Start what can be started now; returns how many trainings another process computes."""
+    free, elsewhere = place.free(), 0
     for recipe in plan.ready(running.values()):
         if free < 1:
-            return
-        if not plan.can_start(recipe) or not plan.claim(recipe):
+            break
+        if not plan.can_start(recipe):
+            continue
+        if not plan.claim(recipe):
+            elsewhere += 1
             continue
         failed = next((part for part in recipe.upstream.values() if part in plan.failed), None)
         if plan.is_finished_elsewhere(recipe):
@@ -94,6 +101,7 @@ def start(plan: Plan, place: Engine, running: dict[Future, Recipe], summary: Sum
         else:
             running[place.submit(*plan.begin(recipe, device))] = recipe
             free -= 1
+    return elsewhere
 
 
 def settle(

@@ -33,7 +33,7 @@ class Plan:
         self.failed: set[Recipe] = set()
         self.wanted: dict[Recipe, tuple[Condition, ...]] = {}
         self.waiting: dict[Recipe, None] = {}
-        records, scored = ledger.trainings(), scored_in(ledger.scores())
+        records, scored = (ledger.trainings(), scored_in(ledger.scores())) if jobs or self.kept else ({}, {})
         for recipe in dict.fromkeys([*jobs, *self.kept]):
             conditions = tuple(dict.fromkeys(jobs.get(recipe, ())))
             record = records.get(recipe.key)

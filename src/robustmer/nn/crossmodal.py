@@ -19,6 +19,10 @@ from robustmer.nn.dropout import dropout
 
 Sequences = Mapping[str, Float[Tensor, "batch _ _"]]
 Masks = Mapping[str, Bool[Tensor, "batch _"]]
+Frames = Float[Tensor, "encoder batch time width"]
+Source = Float[Tensor, "encoder batch source width"]
+SourceMask = Bool[Tensor, "encoder batch source"]
+Prompts = Sequence[Float[Tensor, "encoder batch prompt width"]]
 
 
 def positions(frames: int, width: int, device: torch.device | None = None) -> Float[Tensor, "{frames} {width}"]:
@@ -108,7 +112,7 @@ class Transformers(nn.Module):
         x: Sequence[Float[Tensor, "batch _ width"]],
         mask: Sequence[Bool[Tensor, "batch _"]],
         source: Sequence[Float[Tensor, "batch _ width"]] | None = None,
-        prompts: Sequence[Float[Tensor, "encoder batch prompt width"]] | None = None,
+        prompts: Prompts | None = None,
         last: bool = False,
     ) -> list[Float[Tensor, "batch _ width"]]:
         """The output of each encoder for its frames x. `mask` marks the source frames that count, at least one a
@@ -128,16 +132,9 @@ class Transformers(nn.Module):
         return out
 
     def encode(
-        self,
-        weights: Sequence[Weights],
-        gain: Tensor,
-        shift: Tensor,
-        prompts: Sequence[Float[Tensor, "encoder batch prompt width"]] | None,
-        last: bool,
-        x: Float[Tensor, "encoder batch time width"],
-        mask: Bool[Tensor, "encoder batch source"],
-        source: Float[Tensor, "encoder batch source width"] | None = None,
-    ) -> Float[Tensor, "encoder batch _ width"]:
+        self, weights: Sequence[Weights], gain: Tensor, shift: Tensor, prompts: Prompts | None, last: bool, x: Frames,
+        mask: SourceMask, source: Source | None = None,
+    ) -> Float[Tensor, "encoder batch _ width"]:  # fmt: skip
         wide = x.shape[-1:]
         source = None if source is None else layer_norm(source, wide)
         for i, layer in enumerate(weights):
@@ -154,13 +151,7 @@ class Transformers(nn.Module):
             x = x + self.drop(torch.baddbmm(layer.down_bias, hidden, layer.down).view(x.shape))
         return torch.addcmul(shift, layer_norm(x, wide), gain)
 
-    def attend(
-        self,
-        layer: Weights,
-        x: Float[Tensor, "encoder batch time width"],
-        source: Float[Tensor, "encoder batch source width"],
-        mask: Bool[Tensor, "encoder batch source"],
-    ) -> Float[Tensor, "encoder batch time width"]:
+    def attend(self, layer: Weights, x: Frames, source: Source, mask: SourceMask) -> Frames:
         """Over a single frame the softmax is 1 for any scores, so queries and keys are then not computed."""
         wide, split = x.shape[-1], "e (b t) (h d) -> (e b) h t d"
         queries, answers = x.flatten(1, 2), source.flatten(1, 2)

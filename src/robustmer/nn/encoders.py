@@ -16,6 +16,8 @@ Mask = Bool[Tensor, "batch time"]
 
 def max_over_time(x: Frames, mask: Mask) -> Float[Tensor, "batch dim"]:
     """Maximum over the recorded frames; 0, with a finite gradient, for a sample that has none."""
+    if x.shape[1] == 1:
+        return torch.where(mask, x[:, 0], 0.0)
     highest = x.masked_fill(~mask[..., None], -torch.inf).amax(1)
     return torch.where(mask.any(1, keepdim=True), highest, 0.0)
 

@@ -17,6 +17,7 @@ from torch.nn.functional import gelu, pad
 from robustmer.batch import Batch
 from robustmer.nn.crossmodal import Backbone, available
 
+Mask = Bool[Tensor, "batch time"]
 Imputed = Mapping[str, Float[Tensor, "batch frame width"]]
 """For each modality, in the samples that lack it, the imputed frames; other samples are not read."""
 
@@ -76,11 +77,9 @@ class PromptedMulT(nn.Module):
 
 
 def filled(
-    x: Float[Tensor, "batch time width"],
-    mask: Bool[Tensor, "batch time"],
-    imputed: Float[Tensor, "batch frame width"],
+    x: Float[Tensor, "batch time width"], mask: Mask, imputed: Float[Tensor, "batch frame width"],
     known: Bool[Tensor, "batch"],
-) -> tuple[Float[Tensor, "batch longer width"], Bool[Tensor, "batch longer"]]:
+) -> tuple[Float[Tensor, "batch longer width"], Bool[Tensor, "batch longer"]]:  # fmt: skip
     """A modality's frames in the samples where it is `known`, the imputed ones in the others, and their mask."""
     frames, longer = imputed.shape[1], max(x.shape[1], imputed.shape[1])
     stretched = lambda t: pad(t, (0, 0, 0, longer - t.shape[1]))  # noqa: E731
@@ -89,7 +88,7 @@ def filled(
     return chosen, torch.where(known[:, None], pad(mask, (0, longer - mask.shape[1])), first)
 
 
-def share_of(mask: Bool[Tensor, "batch time"], frames: int) -> Int[Tensor, "batch time"]:
+def share_of(mask: Mask, frames: int) -> Int[Tensor, "batch time"]:
     """In which of `frames` equal shares of its sample a frame begins; 0 to frames - 1, padding in the last.
 
     >>> share_of(torch.tensor([[True, True, True, True], [True, True, False, False]]), 2)
@@ -116,7 +115,7 @@ class Generative(nn.Module):
 
 
 def mean_over_segments(
-    x: Float[Tensor, "batch time dim"], mask: Bool[Tensor, "batch time"], frames: int
+    x: Float[Tensor, "batch time dim"], mask: Mask, frames: int
 ) -> Float[Tensor, "batch {frames} dim"]:
     """Means over `frames` equal segments of each sample's recorded frames, a frame counting in each by the share that
     lies in it; 0 for a sample that has none. A sample of as many frames as segments is unchanged.

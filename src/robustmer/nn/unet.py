@@ -14,6 +14,8 @@ from torch.nn.functional import adaptive_avg_pool1d, interpolate, scaled_dot_pro
 from robustmer.nn.crossmodal import positions
 
 INJECT = ("concat", "film", "attention")
+Inside = Float[Tensor, "batch inside frame"]
+Condition = Float[Tensor, "batch condition other"]
 
 
 class TimeEmbedding(nn.Module):
@@ -31,7 +33,7 @@ class TimeEmbedding(nn.Module):
 class FrameLinear(nn.Linear):
     """A linear map of every frame, (batch, channels, frame): a convolution of one frame, and faster than one."""
 
-    def forward(self, x: Float[Tensor, "batch inside frame"]) -> Float[Tensor, "batch outside frame"]:
+    def forward(self, x: Inside) -> Float[Tensor, "batch outside frame"]:
         return super().forward(x.transpose(1, 2)).transpose(1, 2)
 
 
@@ -65,10 +67,7 @@ class ResidualBlock(nn.Module):
         self.past = FrameLinear(inside, outside) if inside != outside else nn.Identity()
 
     def forward(
-        self,
-        x: Float[Tensor, "batch inside frame"],
-        embedding: Float[Tensor, "batch embedding"],
-        condition: Float[Tensor, "batch condition other"],
+        self, x: Inside, embedding: Float[Tensor, "batch embedding"], condition: Condition
     ) -> Float[Tensor, "batch outside frame"]:
         scale_shift = rearrange(self.time(embedding), "b c -> b c 1")
         if self.film is not None:
@@ -90,9 +89,7 @@ class CrossAttention(nn.Module):
         self.key_value = FrameLinear(condition, 2 * channels)
         self.out = FrameLinear(channels, channels)
 
-    def forward(
-        self, x: Float[Tensor, "batch channels frame"], condition: Float[Tensor, "batch condition other"]
-    ) -> Float[Tensor, "batch channels frame"]:
+    def forward(self, x: Inside, condition: Condition) -> Inside:
         parts = (self.query(self.norm(x)), *self.key_value(condition).chunk(2, dim=1))
         query, key, value = (rearrange(part, "b (h d) f -> b h f d", h=self.heads) for part in parts)
         return x + self.out(rearrange(scaled_dot_product_attention(query, key, value), "b h f d -> b (h d) f"))
@@ -121,14 +118,9 @@ class UNet(nn.Module):
     """
 
     def __init__(
-        self,
-        channels: int,
-        condition: int,
-        embedding: int,
-        widths: Sequence[int] = (128, 256),
-        kernel: int = 3,
+        self, channels: int, condition: int, embedding: int, widths: Sequence[int] = (128, 256), kernel: int = 3,
         inject: str = "concat",
-    ):
+    ):  # fmt: skip
         super().__init__()
         if inject not in INJECT:
             raise ValueError(f"inject={inject!r}: the condition goes in by {', '.join(INJECT)}")
@@ -149,11 +141,8 @@ class UNet(nn.Module):
         self.out = nn.Sequential(norm(widths[0]), nn.SiLU(), convolution(widths[0], channels, kernel))
 
     def forward(
-        self,
-        x: Float[Tensor, "batch channels frame"],
-        condition: Float[Tensor, "batch condition frame"],
-        embedding: Float[Tensor, "batch embedding"],
-    ) -> Float[Tensor, "batch channels frame"]:
+        self, x: Inside, condition: Float[Tensor, "batch condition frame"], embedding: Float[Tensor, "batch embedding"]
+    ) -> Inside:
         """`embedding` is that of the time step (`TimeEmbedding`) plus that of anything else about the sample."""
         embedding = silu(embedding)
         h = self.into(torch.cat([condition, x], dim=1) if self.concat else x)

@@ -21,8 +21,9 @@ from robustmer.noise import stream
 from robustmer.systems.system import AdamW, System, Upstream, widths
 from robustmer.tasks import OwnError, Task
 
+Known = Bool[Tensor, "batch modality"]
 Features = dict[str, Tensor]
-"""Per modality (samples, dim, frames), for the samples in which the modality is to be imputed."""
+"""Per modality (samples, dim, frames), of all samples or of those in which the modality is to be imputed."""
 
 
 @dataclass(frozen=True)
@@ -164,20 +165,15 @@ class Completion(System):
 
     # --- the noise predictor ------------------------------------------------------------------------------------------
 
-    def known(self, batch: Batch) -> Bool[Tensor, "batch modality"]:
+    def known(self, batch: Batch) -> Known:
         return torch.stack([available(batch, m) for m in self.dims], dim=1)
 
-    def features(self, batch: Batch) -> dict[str, Float[Tensor, "batch dim frame"]]:
+    def features(self, batch: Batch) -> Features:
         """Each modality in `frames` frames, zeros where it is absent."""
         means = {m: mean_over_segments(*batch.frames(m), self.frames) for m in self.dims}
         return {m: rearrange(x, "b f d -> b d f") for m, x in means.items()}
 
-    def wanted(
-        self,
-        features: Mapping[str, Float[Tensor, "batch dim frame"]],
-        given: Bool[Tensor, "batch modality"],
-        imputed: Bool[Tensor, "batch modality"],
-    ) -> Wanted:
+    def wanted(self, features: Features, given: Known, imputed: Known) -> Wanted:
         """The condition is read from the given modalities alone."""
         encoded = []
         for i, (m, encoder) in enumerate(self.encoders.items()):
@@ -236,7 +232,7 @@ class Imputing(System):
         return self.completion.impute(observed, self.sampling, fresh=self.training)
 
 
-def draw_given(known: Bool[Tensor, "batch modality"]) -> Bool[Tensor, "batch modality"]:
+def draw_given(known: Known) -> Known:
     """A random proper part of each sample's known modalities, all parts equally likely; of a single modality none.
     Drawn from torch's global stream."""
     count = known.shape[1]

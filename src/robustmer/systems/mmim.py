@@ -16,6 +16,8 @@ from robustmer.nn.encoders import Encoders, mlp
 from robustmer.systems.system import AdamW, Objective, System, widths
 from robustmer.tasks import Classify, Task
 
+Codes = Float[Tensor, "batch dim"]
+Mask = Bool[Tensor, "batch"]
 NOISE = 1e-3
 """Variance of the Gaussian noise through which a code is read when its mutual information is bounded. Without it a code
 that is a function of the other has infinite information, and a covariance of few samples has no determinant."""
@@ -90,7 +92,7 @@ class MMIM(System):
             for m, guess in self.guess.items()
         ]
 
-    def both(self, observed: Batch, modality: str) -> Bool[Tensor, "batch"]:
+    def both(self, observed: Batch, modality: str) -> Mask:
         return observed.present[self.source] & observed.present[modality]
 
     def loss(self, clean: Batch, observed: Batch) -> dict[str, Tensor]:
@@ -124,28 +126,17 @@ class Guess(nn.Module):
         self.mu = mlp(width, code, code, kaiming=False)
         self.logvar = mlp(width, code, code, kaiming=False)
 
-    def forward(
-        self, x: Float[Tensor, "batch width"]
-    ) -> tuple[Float[Tensor, "batch code"], Float[Tensor, "batch code"]]:
+    def forward(self, x: Codes) -> tuple[Float[Tensor, "batch code"], Float[Tensor, "batch code"]]:
         return self.mu(x), self.logvar(x)
 
 
-def log_density(
-    y: Float[Tensor, "batch dim"],
-    mu: Float[Tensor, "batch dim"],
-    logvar: Float[Tensor, "batch dim"],
-    noise: float = NOISE,
-) -> Float[Tensor, "batch"]:
+def log_density(y: Codes, mu: Codes, logvar: Codes, noise: float = NOISE) -> Float[Tensor, "batch"]:
     """Log density of N(mu, exp logvar) in nats, expected over y + N(0, noise)."""
     return -0.5 * (math.log(2 * math.pi) + logvar + ((y - mu).square() + noise) * (-logvar).exp()).sum(1)
 
 
 def mixture_entropy(
-    y: Float[Tensor, "batch dim"],
-    group: Int[Tensor, "batch"],
-    groups: int,
-    mask: Bool[Tensor, "batch"],
-    noise: float = NOISE,
+    y: Codes, group: Int[Tensor, "batch"], groups: int, mask: Mask, noise: float = NOISE
 ) -> Float[Tensor, ""]:
     """Entropy in nats of y + N(0, noise), from below: sum_c w_c 1/2 log det(2 pi e Sigma_c), a Gaussian for each group.
 
@@ -162,12 +153,7 @@ def mixture_entropy(
     return (count * entropy).sum() / count.sum().clamp(min=1)
 
 
-def cpc(
-    guess: Float[Tensor, "batch dim"],
-    code: Float[Tensor, "batch dim"],
-    mask: Bool[Tensor, "batch"],
-    temperature: float = 1.0,
-) -> Float[Tensor, ""]:
+def cpc(guess: Codes, code: Codes, mask: Mask, temperature: float = 1.0) -> Float[Tensor, ""]:
     """Contrastive predictive coding: minus log softmax of a sample's own score among all samples in the mask, mean over
     them. The score is the cosine of the fusion's prediction and a sample's code, divided by the temperature. log N
     minus this is a lower bound of the mutual information of prediction and code, and at most log N."""
@@ -177,6 +163,6 @@ def cpc(
     return masked_mean(cross_entropy(scores, torch.arange(len(code), device=code.device), reduction="none"), mask)
 
 
-def masked_mean(value: Float[Tensor, "batch"], mask: Bool[Tensor, "batch"]) -> Float[Tensor, ""]:
+def masked_mean(value: Float[Tensor, "batch"], mask: Mask) -> Float[Tensor, ""]:
     """Mean over the samples in the mask; 0 where there are none."""
     return (value * mask).sum() / mask.sum().clamp(min=1)

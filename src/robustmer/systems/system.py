@@ -159,7 +159,8 @@ class System(nn.Module):
         """The output for samples, raw or of a fold, in evaluation mode. Raw samples are standardised as in training;
         they need no labels. Raises ValueError for other modalities or shapes than the system's."""
         check_samples(self, samples)
-        return in_parts(self, lambda batch: self(self.standardise(batch)), samples, batch_size)
+        device = next(self.parameters()).device
+        return in_parts(self, lambda batch: self(self.standardise(batch).to(device)), samples, batch_size)
 
     def standardise(self, batch: Batch) -> Batch:
         """Raw samples as in training. A modality that the train split lacked is marked as absent."""
