@@ -3,26 +3,8 @@
 import dataclasses
 
 from robustmer.laws import SETTINGS
-from robustmer.systems import (
-    CDTP,
-    MISA,
-    MMIM,
-    MPLMM,
-    MPMM,
-    NMER,
-    SYSTEMS,
-    Completed,
-    Completion,
-    MulT,
-    UniMSE,
-    Upstream,
-)
+from robustmer.systems import CDTP, MISA, MMIM, MPLMM, MPMM, SYSTEMS, Completed, Completion, MulT, UniMSE, Upstream
 from robustmer.tasks import OwnError
-
-
-class SmallNMER(NMER):
-    def __init__(self, shapes, task, teacher, width=32, layers=2, dropout=0.5, tokens="one"):
-        super().__init__(shapes, task, teacher, width, layers=layers, dropout=dropout, tokens=tokens)
 
 
 class SmallMulT(MulT):
@@ -91,7 +73,7 @@ class SmallUniMSEWithCompletion(SmallCompleted):
         super().__init__(SmallUniMSE(shapes, task), completion, 3, 3)
 
 
-SMALL = {**SYSTEMS, "NMER": SmallNMER, "MulT": SmallMulT, "MPMM": SmallMPMM, "MPLMM": SmallMPLMM, "Completion": SmallCompletion,
+SMALL = {**SYSTEMS, "MulT": SmallMulT, "MPMM": SmallMPMM, "MPLMM": SmallMPLMM, "Completion": SmallCompletion,
          "CDTP": SmallCDTP, "UniMSE": SmallUniMSE, "MISAWithCompletion": SmallMISAWithCompletion,
          "MMIMWithCompletion": SmallMMIMWithCompletion, "UniMSEWithCompletion": SmallUniMSEWithCompletion}  # fmt: skip
 
