@@ -98,7 +98,7 @@ class Batch:
     def frames(self, modality: str) -> tuple[Float[Tensor, "batch time ..."], Bool[Tensor, "batch time"]]:
         """What a system may read of a modality: floats and their mask, zeros where absent or padded."""
         x, mask = self.x[modality], self.mask[modality] & self.present[modality][:, None]
-        x = x.float() / 255 if x.dtype == torch.uint8 else x
+        x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
         return torch.where(mask.reshape(*mask.shape, *[1] * (x.ndim - 2)), x, 0.0), mask
 
     def replace(self, **changes) -> Batch:
