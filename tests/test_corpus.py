@@ -8,8 +8,10 @@ import pytest
 import torch
 from robustmer import corpora
 from robustmer.batch import Batch, collate
+from robustmer.conditions import Condition, corrupt
 from robustmer.corpora import Corpus, CorpusError, Split, mean_and_std, standardised
 from robustmer.corpora.scaling import OnDemand
+from robustmer.noise import NoiseScheduler, stream
 
 FOLDS = ((np.arange(4), np.arange(4, 6), np.arange(6, 8)),)
 
@@ -211,6 +213,8 @@ def test_a_modality_without_training_frames_is_absent_everywhere_with_one_warnin
         assert not batch.present["pulse"].any() and not batch.mask["pulse"].any() and not batch.x["pulse"].any()
         assert {*part.variance} == {"audio", "visual"} and {*part.scaling} == {"audio"}
         assert batch.present["audio"].all() and np.isfinite(list(part.variance.values())).all()
+        noisy = corrupt(batch, Condition(noise={"pulse": NoiseScheduler(snr_db=-10)}), stream("noise"))
+        assert not noisy.present["pulse"].any() and not noisy.x["pulse"].any(), "noise does not bring it back"
     with pytest.raises(CorpusError, match="own, fold 0: no sample of the train split has a frame of pulse; leave the"):
         corpus.fold(0, absent="refuse")
     with pytest.raises(CorpusError, match="has a frame of pulse"):

@@ -69,6 +69,16 @@ def test_measuring_leaves_the_number_of_threads_as_it_was():
     assert torch.get_num_threads() == before
 
 
+def test_an_output_of_the_benchmark_that_cannot_be_written_is_refused_before_the_work(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(bench, "bench", lambda *_: pytest.fail("it was measured"))
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file/bench.json", tmp_path):
+        monkeypatch.setattr("sys.argv", ["bench", "LogReg", "-o", str(out)])
+        with pytest.raises(SystemExit, match="2"):
+            bench.main()
+        assert str(tmp_path) in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", bench.SYSTEMS_OF_CDTP)
 def test_the_benchmark_of_part_two_can_be_run(name, monkeypatch):
     small = Setting({"audio": (5,), "visual": (7,), "text": (6,)}, 4, bench.MOSI.task)

@@ -137,6 +137,16 @@ def test_a_loss_that_is_not_finite_ends_the_training():
         fit(laws.make(Diverging, SEQUENCES), ragged(), ragged(), CLEAN, SHORT)
 
 
+def test_fit_trains_when_it_is_called_and_scores_name_no_fold():
+    """`evaluate` knows no fold and no seed, so it states none; recipes and ledgers do."""
+    made, batch = laws.make(MEN, SEQUENCES), ragged()
+    before = {name: tensor.clone() for name, tensor in made.state_dict().items()}
+    history = fit(made, batch, batch, budget=SHORT)
+    assert len(history) == SHORT.checks and history.records[-1]["step"] == 5
+    assert any(not torch.equal(tensor, before[name]) for name, tensor in made.state_dict().items())
+    assert list(evaluate(made, batch, [CLEAN])) == ["condition", "noise", "level", "metric", "value"]
+
+
 def test_a_step_changes_nothing_but_the_parameters_of_its_objective():
     made, samples = laws.make(NMER, SEQUENCES).train(), ragged(12)
     clean = with_targets(made, samples)

@@ -85,6 +85,13 @@ def test_the_library_derives_no_path_from_its_own_place():
             assert "__file__" not in file.read_text(), module
 
 
+def test_no_module_needs_unix_to_be_imported():
+    unix = {"fcntl", "resource", "pwd", "grp", "termios", "posix"}
+    for module, file in MODULES.items():
+        lines = [line for line in file.read_text().splitlines() if re.match(r"(from|import) ", line)]
+        assert not unix & {word for line in lines for word in re.split(r"[ ,.]+", line)}, module
+
+
 def test_nothing_is_read_back_from_a_name():
     """No table or page takes a system, level or condition out of a text that another part wrote."""
     pattern = re.compile(r"str\.(contains|extract|startswith)|\.split\(\",\"\)")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import math
 import os
 import secrets
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors import torch as safetensors
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from robustmer.batch import Scaling
 from robustmer.systems.system import System
@@ -20,6 +23,9 @@ from robustmer.tasks import TASKS, Task, task_from
 
 KEEPS = "robustmer"
 """The key of the file's metadata that holds the system's description."""
+
+FIELDS = {"system": str, "shapes": dict, "task": dict | None, "options": dict, "upstream": dict}
+"""What `describe` writes, and the type of each field."""
 
 
 def save(system: System, path: str | Path) -> None:
@@ -73,9 +79,9 @@ def load(
         from robustmer.systems import SYSTEMS as systems
     path = Path(path)
     about, shapes = header(path)
-    check_description(about, systems, max(10_000, sum(map(math.prod, shapes.values()))), path)
+    check_known(about, systems, path)
     try:
-        with torch.device("meta"):  # compare sizes before memory is taken
+        with torch.device("meta"), at_most(2 * len(shapes) + 100):  # sizes are compared before memory is taken
             sketch = construct(about, systems, tasks)
     except Exception as error:  # a class may refuse foreign settings in any way
         raise ValueError(
@@ -89,24 +95,32 @@ def load(
     return system.eval()
 
 
-def check_description(about: Mapping, systems: Mapping[str, type[System]], limit: int, path: Path) -> None:
-    """Raises ValueError for a class that is not known, and for a whole number above the limit: more than the file has
-    values cannot be the size of anything in it, and as a number of layers would take hours."""
+def check_known(about: Mapping, systems: Mapping[str, type[System]], path: Path) -> None:
+    """Raises ValueError for a description, or one of an upstream system in it, whose class is not known."""
     if about["system"] not in systems:
         raise ValueError(
             f"{path} holds a {about['system']}; the known systems are {', '.join(systems)}. Pass "
             f"systems={{{about['system']!r}: ...}}"
         )
-    values = [about["shapes"], about["options"]]
-    while values:
-        value = values.pop()
-        values += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-        if isinstance(value, int) and abs(value) > limit:
-            raise ValueError(
-                f"{path} is no saved system: it asks for {value} of something and is far too small for that"
-            )
     for part in about["upstream"].values():
-        check_description(part, systems, limit, path)
+        check_known(part, systems, path)
+
+
+@contextmanager
+def at_most(most: int) -> Iterator[None]:
+    """Within the block this thread makes no more than `most` parameters; ValueError for one more. A small file that
+    asks for a million layers ends here, before it takes memory or time."""
+    thread, count = threading.get_ident(), itertools.count(1)
+
+    def refuse(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
+        if threading.get_ident() == thread and next(count) > most:
+            raise ValueError(f"they ask for more than {most} parameters, and the file has far fewer tensors")
+
+    handle = register_module_parameter_registration_hook(refuse)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def tensors_of(system: System, stored: Mapping[str, tuple]) -> dict[str, tuple[int, ...]]:
@@ -151,15 +165,22 @@ def header(path: Path) -> tuple[dict, dict[str, tuple[int, ...]]]:
         with safe_open(path, "pt") as file:
             about = json.loads((file.metadata() or {})[KEEPS])
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-        missing = {"system", "shapes", "task", "options", "upstream"} - set(about)
-        if missing:
-            raise ValueError(f"its description lacks {', '.join(sorted(missing))}")
-    except (SafetensorError, LookupError, ValueError, TypeError, OSError, RecursionError, MemoryError) as error:
+        check_description(about)
+    except Exception as error:  # damage shows itself in many ways
         raise ValueError(
             f"{path} is no saved system, or it is damaged ({type(error).__name__}: {str(error)[:200]}); copy it again, "
             "or train again"
         ) from error
     return about, shapes
+
+
+def check_description(about: Mapping) -> None:
+    """Raises ValueError where a field is missing or of another type, upstream systems included."""
+    wrong = [name for name, kinds in FIELDS.items() if not isinstance(about.get(name, ...), kinds)]
+    if wrong:
+        raise ValueError(f"its description has no usable {', '.join(wrong)}")
+    for part in about["upstream"].values():
+        check_description(part)
 
 
 def compare(wanted: Mapping[str, tuple], stored: Mapping[str, tuple], about: Mapping, path: Path) -> None:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from robustmer.batch import Batch, Samples, Scaling, Shape, check_modalities, ordered
 from robustmer.conditions import CLEAN, Condition, Mixture
-from robustmer.tasks import Output, Task
+from robustmer.tasks import Classify, Output, Task
 
 Loss = Callable[[Batch, Batch], Mapping[str, Tensor]]
 Parameters = Iterable[nn.Parameter] | Iterable[dict]
@@ -161,6 +162,13 @@ class System(nn.Module):
         check_samples(self, samples)
         device = next(self.parameters()).device
         return in_parts(self, lambda batch: self(self.standardise(batch).to(device)), samples, batch_size)
+
+    def probabilities(self, samples: Samples, batch_size: int = 512) -> Float[Tensor, "sample class"]:
+        """The probability of each class, in the order of `task.classes`. Raises as `predict`, and ValueError for a task
+        without classes."""
+        if not isinstance(self.task, Classify):
+            raise ValueError(f"{type(self).__name__} learnt {self.task}, which has no classes; use predict")
+        return self.predict(samples, batch_size).softmax(1)
 
     def standardise(self, batch: Batch) -> Batch:
         """Raw samples as in training. A modality that the train split lacked is marked as absent."""
