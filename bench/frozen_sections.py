@@ -13,7 +13,7 @@ from robustmer.experiments import statistics
 from robustmer.experiments.contrasts import Contrast, difference, measure
 from robustmer.experiments.papers import cdtp, nmer, nmer_beyond, nmer_claims
 from robustmer.experiments.papers.nmer import BAR, LEVELS_DB, METRICS, NOISES, UNI_MODAL, Column, Row
-from robustmer.experiments.papers.profiles import claims_of
+from robustmer.experiments.papers.profiles import claims_of, published
 from robustmer.experiments.tables import Place, Results, Table
 
 Sections = Iterator[tuple[str, pd.DataFrame]]
@@ -144,9 +144,17 @@ def claims_of_nmer(measured: Results) -> Sections:
     text = claims_of("nmer")
     numbers = set(text["claim"][[place.startswith("Section 3.6") for place in text["where"]]])
     covered = {number for claim in claims for number in claim.numbers} & numbers
-    rises, steps = nmer_claims.rises()
-    counts = {"rises": rises, "steps": steps, "covered": len(covered), "numbers": len(numbers)}
+    risen, steps = rises()
+    counts = {"rises": risen, "steps": steps, "covered": len(covered), "numbers": len(numbers)}
     yield "nmer claims counts", pd.DataFrame({"what": counts.keys(), "n": counts.values()})
+
+
+def rises() -> tuple[int, int]:
+    """In how many of the steps from one level to the next louder one a score of the paper's Table 2 rises, and of how
+    many steps."""
+    wide = published("nmer", 2).pivot(index=["dataset", "noise", "metric", "system"], columns="snr_db", values="value")
+    steps = wide[[f"{level:g}" for level in LEVELS_DB]].diff(axis=1).iloc[:, 1:]
+    return int((steps > 0).sum().sum()), int(steps.notna().sum().sum())
 
 
 def ranks_and_control(measured: Results) -> Sections:

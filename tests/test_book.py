@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
 import shutil
@@ -331,6 +332,17 @@ def test_the_project_is_found_upwards_or_by_its_variable(toy, tmp_path, monkeypa
         project()
 
 
+def test_corpora_are_read_from_the_project_in_a_subfolder_too(toy, monkeypatch, capsys):
+    monkeypatch.delenv("ROBUSTMER_DATA", raising=False)
+    monkeypatch.chdir(toy / "notebooks/toy")
+    assert main(["data", "list"]) == 0
+    assert f"folder of the corpora: {toy / 'data'} " in capsys.readouterr().out and "ROBUSTMER_DATA" not in os.environ
+    monkeypatch.setenv("ROBUSTMER_DATA", "elsewhere")
+    assert main(["data", "list"]) == 0
+    assert f"folder of the corpora: {toy / 'notebooks/toy/elsewhere'} " in capsys.readouterr().out
+    assert os.environ["ROBUSTMER_DATA"] == "elsewhere"
+
+
 def test_an_output_that_cannot_be_written_is_refused_before_the_work(toy, tmp_path, capfd, monkeypatch):
     monkeypatch.setattr(build, "ProcessPoolExecutor", None)  # a kernel would need one
     source = toy / "notebooks/toy/01_good.py"
@@ -624,7 +636,7 @@ def test_a_key_is_computed_again_and_compared_with_the_stored_scores(measured, c
     assert main(["rerun", key]) == 0
     text = capfd.readouterr().out
     assert "scores are stored: the largest difference is" in text and "digits may differ: corpus 0 (now " in text
-    assert "no recipe has the key" in error_of(capfd, "rerun", "0123456789")
+    assert "no training of a paper is stored with the key" in error_of(capfd, "rerun", "0123456789")
 
 
 def test_weights_that_no_recipe_names_are_counted_and_removed(measured, tmp_path, capfd):

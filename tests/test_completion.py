@@ -5,18 +5,20 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import cosine_similarity
 
 from robustmer import laws
 from robustmer.batch import Batch, collate
 from robustmer.budget import Budget
 from robustmer.conditions import CLEAN, Condition, corrupt, missing, uniform
 from robustmer.laws import SETTINGS, Setting
+from robustmer.nn.crossmodal import available
 from robustmer.nn.diffusion import Sampling
 from robustmer.nn.prompts import mean_over_segments
 from robustmer.nn.unet import INJECT
 from robustmer.noise import stream
 from robustmer.systems import Completion
-from robustmer.systems.completion import draw_given, imputation_errors, mean_imputation
+from robustmer.systems.completion import draw_given, mean_imputation
 from robustmer.tasks import OwnError
 from robustmer.training import fit, seeded
 
@@ -41,6 +43,20 @@ def of(setting):
 def mixed(batch: Batch) -> Batch:
     """Samples that lack a modality beside complete ones."""
     return corrupt(batch, uniform([CLEAN, *missing(batch.modalities)]), stream("mixed"))
+
+
+def imputation_errors(imputed, clean: Batch, observed: Batch) -> dict[str, dict[str, float]]:
+    """For each modality over the samples that lack it in `observed` and have it in `clean`: `cosine`, the mean cosine
+    of all values of a sample, and `mse`. A modality without such a sample is left out."""
+    errors = {}
+    for m, x in imputed.items():
+        chosen = available(clean, m) & ~available(observed, m)
+        if chosen.any():
+            truth = mean_over_segments(*clean.frames(m), x.shape[1])[chosen].flatten(1)
+            guess = x[chosen].flatten(1)
+            errors[m] = {"cosine": float(cosine_similarity(guess, truth).mean()),
+                         "mse": float((guess - truth).square().mean())}  # fmt: skip
+    return errors
 
 
 @pytest.fixture(params=CASES)

@@ -196,6 +196,16 @@ def test_a_fold_that_does_not_exist_is_refused():
         own().fold(-1)
 
 
+def test_arrays_are_sequences_too():
+    """One frame a sample, (N, D), and folds from arrays of groups."""
+    frames, speaker = np.random.default_rng(0).normal(size=(8, 3)), np.repeat(np.arange(4), 2)
+    batch = collate({"audio": frames, "pulse": frames[:, None]}, {"emotion": np.arange(8) % 2}, speaker.astype(str))
+    assert batch.shapes == {"audio": (3,), "pulse": (3,)} and torch.equal(batch.x["audio"], batch.x["pulse"])
+    folds = corpora.folds_by_group(speaker, np.array([[0], [1]]), np.array([[1], [2]]))
+    assert [part.tolist() for part in folds[0]] == [[4, 5, 6, 7], [2, 3], [0, 1]]
+    assert corpora.folds_by_group(speaker.tolist(), [[0]], [[1]])[0][2].tolist() == [0, 1]
+
+
 # Absence
 
 

@@ -36,8 +36,7 @@ from robustmer.book.answers import answer, numbers_folded, own_run
 from robustmer.book.figures import dots, forest
 from robustmer.book.picture import show
 from robustmer.book.registry import System
-from robustmer.corpora.synthetic_calibration import ceiling
-from robustmer.experiments import findings, papers
+from robustmer.experiments import findings, papers, project
 from robustmer.experiments.contrasts import difference
 from robustmer.experiments.grid import compute, trained
 from robustmer.experiments.papers import cdtp
@@ -51,8 +50,9 @@ gain = findings.estimate_of({"row": "MS", "value": mean["effect"], "keys": ()} |
 full = rm.corpora.synthetic(
     size="smoke" if profile == "smoke" else "quick", pooled=True
 )
-best = {case.header(full.modalities): ceiling(full, case.seen or full.modalities)
-        for case in (*rm.missing(full.modalities), rm.CLEAN)}  # fmt: skip
+known = pd.read_csv(project() / "results/measured/nmer/derived_synthetic.csv")
+best = known.set_index("modality")["ceiling"].to_dict()  # by the rule of Bayes
+best["clean"] = best.pop("a,v,l")
 worst, words = (
     min(best, key=best.get),
     {"a": "the voice", "v": "the face", "l": "the words"},

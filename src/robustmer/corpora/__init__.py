@@ -19,9 +19,9 @@ from robustmer.corpora.layout import Layout
 from robustmer.corpora.scaling import mean_and_std, standardised
 from robustmer.corpora.synthetic import synthetic
 
-__all__ = ["CORPORA", "About", "Corpus", "CorpusError", "CorpusNotFound", "Fold", "Layout", "Request", "Split", "about",
-           "check", "data_folder", "find", "folds_by_group", "is_available", "load", "mean_and_std", "named",
-           "standardised", "synthetic"]  # fmt: skip
+__all__ = ["CORPORA", "About", "Corpus", "CorpusError", "CorpusNotFound", "Fold", "Layout", "Request", "Split", "check",
+           "data_folder", "find", "folds_by_group", "is_available", "load", "mean_and_std", "named", "standardised",
+           "synthetic"]  # fmt: skip
 
 
 def __getattr__(name: str) -> Layout:
@@ -57,34 +57,22 @@ def is_available(name: str) -> bool:
     return corpus.about.folder is None or bool(corpus.present(corpus.place(None, settings), settings))
 
 
-def about(dataset: str) -> About:
-    """The description of the corpus with this name in tables (`RAVDESS-AV`). Raises CorpusError for any other name."""
-    for corpus in CORPORA.values():
-        if corpus.name == dataset:
-            return corpus.about
-    raise CorpusError(f"no corpus has the name {dataset!r}; there are {', '.join(c.name for c in CORPORA.values())}")
-
-
 @dataclass(frozen=True)
 class Request:
-    """A named corpus with options, unread: what a recipe holds. Equal requests have equal hashes."""
+    """A named corpus with options, unread, for a recipe. Equal requests have equal hashes."""
 
     name: str
     given: tuple[tuple[str, object], ...] = ()
 
     @property
     def options(self) -> Mapping[str, object]:
-        """Every option with its value, defaults included, without the folder, which changes no number."""
+        """Every option with its value, defaults included, without the folder."""
         return find(self.name).settings({key: value for key, value in self.given if key != "folder"})
 
     @property
     def dataset(self) -> str:
         """Its name in tables."""
         return find(self.name).name
-
-    @property
-    def about(self) -> About:
-        return find(self.name).about
 
     @property
     def modalities(self) -> tuple[str, ...]:

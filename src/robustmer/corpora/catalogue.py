@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from robustmer.batch import MODALITIES
 from robustmer.corpora.common import About
 from robustmer.corpora.corpus import PARTS, Split, folds_by_group
 from robustmer.corpora.layout import Layout
@@ -74,12 +75,7 @@ ravdess_av = NpzVectors(
         access="https://doi.org/10.5281/zenodo.1188976 (recordings, free); the features, which this project cannot "
                "make from them, are expected as ravdess_av360/ravdess_av360.npz",
         licence="CC BY-NC-SA 4.0", folder="ravdess_av360",
-        modalities={"audio": "67 acoustic functionals a take",
-                    "visual": "56 statistics of the face a take (action units, mouth opening, 14 outputs of an emotion "
-                              "classifier)"},
-        people="24 actors (odd numbers male, even female), 15 takes each",
-        protocol="six folds of four actors: actors 1-4, 5-8, ... test in turn, the next four validate, sixteen train",
-        cite="S. R. Livingstone and F. A. Russo, PLoS ONE 13(5), 2018"))
+        modalities=("audio", "visual")))
 
 # --- CMU-MOSI as one vector a sample (bc-LSTM) ------------------------------------------------------------------------
 # The text and visual vectors were learned with the labels of the train split. So train accuracy is inflated, and the
@@ -125,11 +121,7 @@ mosi_bclstm = NpzVectors(
                "stored as mosi_bclstm/mosi_bclstm.npz",
         licence="features under the MIT License (DeCLaRe Lab 2021); the videos keep their own terms",
         folder="mosi_bclstm",
-        modalities={"audio": "73 openSMILE values an utterance", "visual": "100 values of a 3D CNN an utterance",
-                    "text": "100 values of a CNN over words an utterance"},
-        people="93 videos, each taken as one speaker",
-        protocol="the fixed split by video: 53 train, 9 validate, 31 test; one fold, never re-split",
-        cite="A. Zadeh et al., IEEE Intelligent Systems 31(6), 2016; features: S. Poria et al., ACL 2017"))
+        modalities=MODALITIES))
 
 mosi_sentiment = dataclasses.replace(
     mosi_bclstm, name="CMU-MOSI sentiment", label="sentiment", classes=(), y="sentiment",
@@ -138,9 +130,6 @@ mosi_sentiment = dataclasses.replace(
     about=dataclasses.replace(mosi_bclstm.about, title="CMU-MOSI, utterance vectors with sentiment"))
 
 # --- IEMOCAP and MSP-IMPROV as MMIN's folders: the features of NMER ---------------------------------------------------
-
-MMIN_FEATURES = {"audio": "ComParE low-level descriptors, 130 a frame, 10 frames a second",
-                 "visual": "DenseFace, up to 50 frames x 342", "text": "BERT-large, up to 22 tokens x 1024"}
 
 iemocap_mmin = MminFolders(  # Ses01F_impro01_M003 is the man of session 1, Ses01M: the last letter says who speaks
     name="IEMOCAP", folds=10, speaker=r"(Ses\d\d)[FM]_\w+_([FM])(?:XX)?\d+",
@@ -151,9 +140,7 @@ iemocap_mmin = MminFolders(  # Ses01F_impro01_M003 is the man of session 1, Ses0
         access="https://sail.usc.edu/iemocap/ (release form); the features are linked from "
                "https://github.com/AIM3-RUC/MMIN for those who have the corpus",
         licence="that of IEMOCAP (research only, not to be passed on); it covers the features", folder="iemocap_mmin",
-        modalities=MMIN_FEATURES, people="10 actors in five sessions of two",
-        protocol="the folder's ten folds: one speaker tests, the partner in the session validates, eight train",
-        cite="C. Busso et al., Language Resources and Evaluation 42(4), 2008; features: J. Zhao et al., ACL 2021"))
+        modalities=MODALITIES))
 
 msp_improv_mmin = MminFolders(  # MSP-IMPROV-S01A-F01-P-FM01; that MMIN cut its folds by the field F01 is not verified
     name="MSP-IMPROV", folds=12, speaker=r"(?:MSP|UTD)-IMPROV-S\d\d[A-Z]-([FM]\d\d)-[A-Z]-[A-Z]+\d+",
@@ -162,9 +149,7 @@ msp_improv_mmin = MminFolders(  # MSP-IMPROV-S01A-F01-P-FM01; that MMIN cut its 
         access="https://ecs.utdallas.edu/research/researchlabs/msp-lab/MSP-Improv.html (signed agreement); the "
                "features are linked from https://github.com/AIM3-RUC/MMIN for those who have the corpus",
         licence="that of MSP-IMPROV (academic agreement); it covers the features", folder="msp_improv_mmin",
-        modalities=MMIN_FEATURES, people="12 actors in six sessions of two",
-        protocol="the folder's twelve folds: one speaker tests, one validates, ten train",
-        cite="C. Busso et al., IEEE Trans. on Affective Computing 8(1), 2017; features: J. Zhao et al., ACL 2021"))
+        modalities=MODALITIES))
 
 # --- CMU-MOSEI and CMU-MOSI as sequences ------------------------------------------------------------------------------
 
@@ -180,13 +165,7 @@ mosei_multibench = MultibenchPickle(
     published={f"samples in {part} of the file": n for part, n in zip(PARTS, (16326, 1871, 4659), strict=True)},
     about=About(
         title="CMU-MOSEI, MultiBench's or MMSA's pickle", access=f"{LINKS} mosei_multibench/*.pkl",
-        licence=MOSEI_TERMS, folder="mosei_multibench",
-        modalities={"audio": "COVAREP, up to 50 words x 74 (NMER's; other widths are read)",
-                    "visual": "FACET, up to 50 words x 35 (NMER's); outputs of an emotion classifier are among them",
-                    "text": "GloVe, up to 50 words x 300 (NMER's); MMSA has BERT, 768"},
-        people="about 1000 speakers, each video taken as one",
-        protocol="the file's split by video; one fold, never re-split",
-        cite="A. Zadeh et al., ACL 2018; file: P. P. Liang et al., NeurIPS Datasets and Benchmarks 2021"))
+        licence=MOSEI_TERMS, folder="mosei_multibench", modalities=MODALITIES))
 
 mosei_sentiment = dataclasses.replace(
     mosei_multibench, name="CMU-MOSEI sentiment", label="sentiment", classes=(), options=SENTIMENT_OPTIONS,
@@ -197,14 +176,7 @@ mosi_multibench = MultibenchPickle(
     published={f"samples in {part} of the file": n for part, n in zip(PARTS, (1284, 229, 686), strict=True)},
     about=About(
         title="CMU-MOSI, MultiBench's or MMSA's pickle", access=f"{LINKS} mosi_multibench/*.pkl",
-        licence=MOSI_TERMS, folder="mosi_multibench",
-        modalities={"audio": "COVAREP, up to 50 words x 74, or a choice of 5 of them",
-                    "visual": "FACET, up to 50 words x 35 or 47, or a choice of 20 of them",
-                    "text": "GloVe, up to 50 words x 300; MMSA has BERT, 768"},
-        people="93 videos, each taken as one speaker",
-        protocol="the file's split by video: 52 train, 10 validate, 31 test; one fold, never re-split",
-        cite="A. Zadeh et al., IEEE Intelligent Systems 31(6), 2016; file: P. P. Liang et al., NeurIPS Datasets and "
-             "Benchmarks 2021"))
+        licence=MOSI_TERMS, folder="mosi_multibench", modalities=MODALITIES))
 
 mosi_multibench_sentiment = dataclasses.replace(
     mosi_multibench, name="CMU-MOSI sentiment (MultiBench)", label="sentiment", classes=(), options=SENTIMENT_OPTIONS,
@@ -214,24 +186,13 @@ mosei_sdk = SdkFiles(
     name="CMU-MOSEI (SDK)",
     about=About(
         title="CMU-MOSEI, files of the CMU-MultimodalSDK", access=f"{SDK} mosei_sdk/", licence=MOSEI_TERMS,
-        folder="mosei_sdk",
-        modalities={"audio": "COVAREP, 74, averaged to 50 frames at most",
-                    "visual": "FACET 4.2, 35, averaged to 50 frames at most; outputs of an emotion classifier are "
-                              "among them",
-                    "text": "GloVe, 50 words x 300 at most"},
-        people="about 1000 speakers, each video taken as one", protocol="the split by video in splits.json; one fold",
-        cite="A. Zadeh et al., ACL 2018"))
+        folder="mosei_sdk", modalities=MODALITIES))
 
 mosi_sdk = SdkFiles(
     name="CMU-MOSI (SDK)",
     about=About(
         title="CMU-MOSI, files of the CMU-MultimodalSDK", access=f"{SDK} mosi_sdk/", licence=MOSI_TERMS,
-        folder="mosi_sdk",
-        modalities={"audio": "COVAREP, 74, averaged to 50 frames at most",
-                    "visual": "FACET, averaged to 50 frames at most", "text": "GloVe, 50 words x 300 at most"},
-        people="93 videos, each taken as one speaker",
-        protocol="the split by video in splits.json; one fold (the SDK's: 52 train, 10 validate, 31 test)",
-        cite="A. Zadeh et al., IEEE Intelligent Systems 31(6), 2016"))
+        folder="mosi_sdk", modalities=MODALITIES))
 CORPORA: dict[str, Layout] = {
     "synthetic": synthetic, "ravdess_av": ravdess_av, "mosi_bclstm": mosi_bclstm, "mosi_sentiment": mosi_sentiment,
     "iemocap_mmin": iemocap_mmin, "msp_improv_mmin": msp_improv_mmin, "mosei_multibench": mosei_multibench,

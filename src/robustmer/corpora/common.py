@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def listed(names: Iterable[object], most: int = 20) -> str:
 
 
 class CorpusError(ValueError):
-    """A corpus cannot be used. The message states what was wanted, what came and what to do."""
+    """A corpus cannot be used. The message names the problem and its remedy."""
 
     def __init__(self, sentence: str):
         super().__init__(printable(sentence))
@@ -37,20 +37,14 @@ class CorpusNotFound(CorpusError):
 
 @dataclass(frozen=True)
 class About:
-    """What a reader of the book needs to know about a corpus before using it.
-
-    `access` names who distributes it, `folder` the folder below `data_folder()` (None: nothing is read), `modalities`
-    describes the features of each, `protocol` the folds, `cite` the reference.
-    """
+    """Title, distributor (`access`) and licence of a corpus, its folder below `data_folder()` (None: no files) and its
+    modalities. The page "Corpora" of the book describes features, people and folds."""
 
     title: str
     access: str
     licence: str
     folder: str | None
-    modalities: Mapping[str, str]
-    people: str
-    protocol: str
-    cite: str
+    modalities: tuple[str, ...]
 
 
 def data_folder(root: Path | str | None = None) -> Path:

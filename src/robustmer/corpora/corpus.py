@@ -43,11 +43,11 @@ class Fold(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """How a corpus is divided: for each fold the indices of its train, valid and test samples.
+    """The folds of a corpus: for each fold the indices of its train, validation and test samples.
 
-    `speaker_disjoint` claims that no speaker is in two parts of a fold, which the corpus checks (an unknown speaker is
-    "?"); False is a person-dependent split. `test_to_train` widens intervals over folds (Nadeau and Bengio 2003): test
-    speakers over train speakers, a mean over folds; samples over samples where speakers are shared or unknown.
+    `speaker_disjoint` states that no speaker is in two splits of a fold, which the corpus checks (an unknown speaker is
+    "?"); False allows person-dependent folds. `test_to_train` widens intervals over folds (Nadeau and Bengio 2003):
+    test speakers over train speakers, a mean over folds; samples over samples where speakers are shared or unknown.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Split:
 
     @property
     def unit(self) -> str:
-        """What a repetition of an experiment is: another fold, or another seed where there is one fold."""
+        """The unit of repetition of an experiment: `fold`, or `seed` where there is one fold."""
         return "fold" if len(self.folds) > 1 else "seed"
 
     def describe(self) -> dict[str, object]:
@@ -67,7 +67,8 @@ class Split:
         }
 
     def checked(self, corpus: str, samples: Samples) -> Split:
-        """The split with its ratio, for these samples of a corpus. Raises CorpusError for one that would mislead."""
+        """The checked split, with its ratio, for these samples of a corpus. Raises CorpusError for folds that would
+        mislead."""
         folds, ratios, speaker = [], [], np.asarray(samples.speaker)
         for number, fold in enumerate(self.folds):
             where = f"{corpus}: fold {number} of the split {self.name!r}"
@@ -96,7 +97,7 @@ class Split:
 
 
 def check_indices(indices: Sequence | np.ndarray, size: int, where: str) -> np.ndarray:
-    """Indices as int64. Raises CorpusError where one is no index of `size` samples."""
+    """The indices as int64. Raises CorpusError for an index that none of `size` samples has."""
     indices = np.asarray(indices)
     if not indices.size:
         raise CorpusError(f"{where} is empty; every part needs a sample")
@@ -109,8 +110,12 @@ def check_indices(indices: Sequence | np.ndarray, size: int, where: str) -> np.n
     return indices.astype(np.int64)
 
 
-def folds_by_group(groups: np.ndarray, tests: Sequence[Sequence], valids: Sequence[Sequence]):
-    """Folds whose test and valid parts are entire groups (speakers, sessions); the other groups train."""
+Groups = Sequence[Sequence | np.ndarray] | np.ndarray
+
+
+def folds_by_group(groups: Sequence | np.ndarray, tests: Groups, valids: Groups):
+    """Folds (train, valid, test) of sample indices by group, such as speakers (N,): `tests` and `valids` hold the
+    groups of the test and validation split of each fold; all other groups train."""
     folds = []
     for test, valid in zip(tests, valids, strict=True):
         in_test, in_valid = np.isin(groups, list(test)), np.isin(groups, list(valid))
@@ -120,12 +125,13 @@ def folds_by_group(groups: np.ndarray, tests: Sequence[Sequence], valids: Sequen
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """Raw samples, their labels and the split on which systems are evaluated.
+    """Raw samples, their labels and the folds on which systems are evaluated.
 
-    `name` is the spelling of the tables (`RAVDESS-AV`) and names the random streams. `samples` is a Batch, or any
-    `Samples` that are read on demand. `labels` maps each label to its classes in the order of their numbers, or to ()
-    if it is a number; every sample has a value of every label. `factors` holds what a synthetic corpus was made from,
-    so that claims can be checked against the truth; `media(id)` returns the recording of a sample, where there is one.
+    `name` is that of the tables (`RAVDESS-AV`) and of the random streams. `samples` is a Batch, or any `Samples` that
+    are read on demand. `labels` maps each label to its classes in the order of their numbers, or to () if it is a
+    number; every sample has a value of every label. `factors` holds the true factors of a synthetic corpus; `media(id)`
+    returns the recording of a sample, if there is one. Raises CorpusError for samples, labels and folds that do not
+    fit.
     """
 
     name: str
@@ -161,7 +167,7 @@ class Corpus:
         return tuple(self.samples.shapes)
 
     def load(self) -> Corpus:
-        """The corpus itself: a recipe takes a corpus or a request for one."""
+        """The corpus itself (a `Request`, which recipes take as well, loads its corpus)."""
         return self
 
     def task(self, label: str | None = None) -> Task:
@@ -208,7 +214,7 @@ class Corpus:
         """Train, valid and test of fold i, standardised with the statistics of the train split over recorded frames
         unless `standardise` is off. A constant feature becomes 0; pictures (bytes) stay as they are.
 
-        A modality without any frame in the train split is marked absent from all three parts, with a warning and
+        A modality without any frame in the train split is marked absent from all three splits, with a warning and
         without a variance; `absent="refuse"` raises CorpusError.
         """
         if not 0 <= i < len(self.split.folds):
@@ -248,12 +254,12 @@ class Corpus:
 
     @cached_property
     def known(self) -> dict[int, dict]:
-        """Statistics of folds whose computation reads the train split."""
+        """Statistics of the folds of samples that are read on demand."""
         return {}
 
 
 def check_labels(corpus: Corpus) -> None:
-    """Raises CorpusError where labels differ from the declared ones or lack a value."""
+    """Raises CorpusError for labels that differ from the declared ones or lack a value."""
     name, samples, declared = corpus.name, corpus.samples, corpus.labels
     if {*declared} != {*samples.labels}:
         have = f"{name}: the samples have the labels {listed(samples.labels)}, and {listed(declared)} is declared"

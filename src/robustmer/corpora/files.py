@@ -32,8 +32,9 @@ class Unfit(Exception):
 
 
 class Problems:
-    """Sentences about what is wrong, each kind once with the number of its cases. `notes` prevent nothing; `facts` are
-    counts that a check compares with the published ones; `cause` is the last unforeseen error."""
+    """Sentences about the problems of a corpus, each kind once with the number of its cases. `notes` are problems that
+    do not prevent its use; `facts` are counts that a check compares with the published ones; `cause` is the last
+    unforeseen error."""
 
     def __init__(self, notes: bool = True):
         self.cases: dict[str, list] = {}

@@ -19,9 +19,9 @@ from robustmer.corpora.files import Problems, check_file
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Layout:
-    """A named corpus. `name` is its name in tables, `label` what is predicted, `classes` its classes in the
-    order of their numbers, () for a number. `options` are those of `load` with their defaults, besides `folder`,
-    `modalities` and `standardise`; `published` are counts that `check` compares.
+    """A named corpus. `name` is its name in tables, `label` its label, `classes` the classes of the label in the order
+    of their numbers, () for a number. `options` are those of `load` with their defaults, besides `folder`, `modalities`
+    and `standardise`; `published` are counts that `check` compares.
 
     A new layout defines `files` and `read`.
     """
@@ -46,7 +46,7 @@ class Layout:
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        return tuple(self.about.modalities)
+        return self.about.modalities
 
     def settings(self, options: Mapping[str, object]) -> dict[str, object]:
         """Every option with its value, in hashable types. Raises TypeError for an unknown option."""

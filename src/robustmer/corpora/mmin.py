@@ -6,11 +6,8 @@
     target/1/trn_label.npy, trn_int2name.npy, and val_, tst_; then target/2 and so on
 
 Row i of a label file is the sample in row i of the name file. Labels are one-hot (N, classes) or numbers (N,), names
-are text (N,) or bytes in the first column of (N, 1); both are read. `A/comparE_mean_std.h5` is not needed:
-`Corpus.fold` takes the statistics of the train split itself.
-
-Sequences are stored rectangular, with zeros behind the last frame (a face that was not detected is a frame of zeros
-too). Zeros at the end are not frames; a sample with nothing but zeros does not have the modality.
+are text (N,) or bytes in the first column of (N, 1). Zeros at the end of a sequence are not frames; a sample of zeros
+only does not have the modality.
 """
 
 from __future__ import annotations
@@ -41,9 +38,9 @@ class MminFolders(Layout):
     """MMIN's folder with this number of folds. `speaker` is a pattern whose groups, joined, are the speaker in the name
     of a sample.
 
-    Options: `audio` names a file in A/, `classes` the labels in the order of their numbers, `target` the folder of the
-    folds if it is not target/. `speaker_disjoint=False` reads folds that share speakers, and samples whose names do not
-    tell who speaks.
+    Options: `audio` names a file in A/ (where it is missing, that with `_raw` is read), `classes` the labels in the
+    order of their numbers, `target` the folder of the folds if it is not target/. `speaker_disjoint=False` reads folds
+    that share speakers, and samples whose names do not tell who speaks.
     """
 
     folds: int
@@ -55,7 +52,8 @@ class MminFolders(Layout):
     )
 
     def features(self, root: Path, settings: Mapping[str, object]) -> dict[str, Path]:
-        audio = root / f"A/{settings['audio']}.h5"
+        audio, raw = (root / f"A/{settings['audio']}{end}.h5" for end in ("", "_raw"))
+        audio = raw if raw.exists() and not audio.exists() else audio
         return {"audio": audio, "visual": root / "V/denseface.h5", "text": root / "L/bert_large.h5"}
 
     def target(self, root: Path, settings: Mapping[str, object]) -> Path:
@@ -103,6 +101,8 @@ class MminFolders(Layout):
         packed = {}
         for m, path in self.features(root, settings).items():
             file = f"{path.parent.name}/{path.name}"
+            if m == "audio" and path.stem != settings["audio"]:
+                problems.notes.add(f"A/{settings['audio']}.h5 is missing; {file} is read in its place")
             read = partial(read_features, name=file, id=list(label_of), modality=m, problems=problems)
             packed[m] = read_hdf5(path, root, problems, read)
         if problems:

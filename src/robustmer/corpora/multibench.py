@@ -6,15 +6,9 @@
         id (N,) or (N, 3)                  "video$_$2", "video[2]", "video_2" or (video, start, end); it may be missing
         text_bert (N, 3, T)                MMSA only; its second row marks the words of `text`
 
-Other keys (raw_text, annotations, classification_labels, the lengths, ...) are not used. Any widths are read.
-
-*Padding.* MultiBench and MulT pad in front, MMSA behind, all with zeros. So the frames that count are those from the
-first to the last that is not all zeros; in an aligned file (one T for all modalities) these bounds are common to the
-three, so that step t stays one word. The `audio_lengths` of MMSA are not used: they stop at the first frame of zeros,
-which in a file padded in front is the first frame. A modality of nothing but zeros is absent from the sample.
-
-*Samples without words* (text of zeros) are left out, as in MultiBench: the likely reason why NMER Table 1 has 16265
-train and 4643 test samples of CMU-MOSEI, where the file has 16326 and 4659.
+Other keys are not used. Any widths are read. The recorded frames are those from the first to the last that is not all
+zeros (MultiBench and MulT pad in front, MMSA behind); in an aligned file, with one T for all modalities, these bounds
+are common to the three. A modality of zeros only is absent. Samples without words are left out, as in MultiBench.
 """
 
 from __future__ import annotations

@@ -7,12 +7,9 @@
     splits.json                            {"train": [videos], "valid": [videos], "test": [videos]}; you write it
 
 Row i of a video's labels is the sample `<video>[i]`, from and to the times in its row of intervals. Its frames are
-those whose interval overlaps that time. A segment without length was removed by the authors and is left out, as the SDK
-does. A video that a feature file lacks (the SDK drops it) does not have that modality; a sample without a frame of any
+those whose interval overlaps that time, averaged over neighbours to at most `longest`. A segment without length is left
+out, as by the SDK. A video that a feature file lacks does not have that modality; a sample without a frame of any
 modality is left out. A check reports both.
-
-COVAREP has a hundred frames a second, too many for entire segments in memory: where there are more than `longest`, as
-many neighbours as needed are averaged, so that `longest` remain.
 """
 
 from __future__ import annotations

@@ -1,30 +1,27 @@
 r"""synthetic: a corpus made from a seed with the schema of IEMOCAP, so that everything runs without a download.
 
-**How an utterance is made.** Its class c is one of four, its speaker one of ten. Two kinds of hidden state are drawn,
+The class c of an utterance is one of four, its speaker one of ten. Two kinds of hidden state are drawn,
 each a point in three dimensions around one of the four corners of a regular simplex:
 
     s   = d_s mu_c     + eps      the shared state, the same in every modality of the utterance
     e_m = d_m nu_{m,c} + eps      the specific state of modality m                              eps ~ N(0, I_3)
 
-so two samples of one class differ, and no modality identifies every class. The modalities partly agree (and err
-together) through s, and partly complement one another through e_m. Frame t of modality m is then
+so the modalities partly agree, through s, and partly complement one another, through e_m. Frame t of modality m is
 
     x_t = g_m a_t W_m [s; e_m] + h_m A_m u_t + b_{m,speaker} + f_m epsilon_t
 
 with fixed matrices W_m (D x 6) and A_m (D x 12) of random directions at right angles, a salience a_t > 0 that changes
 slowly over time and has mean 1 within the utterance, a nuisance u_t that is AR(1) in time and has a covariance of rank
-12 over features, an offset b of the speaker, and white frame noise epsilon_t. `SHARE` says how much of a frame's power
-each term has.
+12 over features, an offset b of the speaker, and white noise epsilon_t. `SHARE` is the share of each term in a frame's
+power.
 
-**What is fixed.** The seed decides the matrices and all draws; modalities have streams of their own, so that leaving
-one out does not change the others. Values lie on a grid and every sum of products is a sum of small integers, exact in
-float32: the same bytes come out whatever the linear algebra library or its number of threads.
+The seed decides the matrices and all draws; modalities have streams of their own, so that leaving one out does not
+change the others. Values lie on a grid and every sum of products is exact in float32, so the bytes do not depend on the
+linear algebra library or its number of threads. `Corpus.factors` holds `shared` (N, 3), `specific_<m>` (N, 3),
+`corners_shared` and `corners_<m>` (4, 3; already times the separation), `loading_<m>` (D, 6; W_m), `salience_<m>` (N,
+T; 0 in the padding), `offset_<m>` (10, D).
 
-**What is left in `Corpus.factors`.** `shared` (N, 3), `specific_<m>` (N, 3), `corners_shared` and `corners_<m>` (4, 3;
-already times the separation), `loading_<m>` (D, 6; W_m), `salience_<m>` (N, T; 0 in the padding), `offset_<m>` (10, D).
-
-Every table made from this corpus says "synthetic": it shows that code works and how systems compare where the truth is
-known, and supports no conclusion about people.
+Every table made from this corpus says "synthetic" and supports no conclusion about people.
 """
 
 from __future__ import annotations
@@ -62,8 +59,8 @@ LONGEST = {"audio": 155, "visual": 50, "text": 22}
 SEPARATION = {"shared": 0.73, "audio": 0.98, "visual": 0.59, "text": 0.91}
 """d_s and d_m, in standard deviations of a hidden state. Calibrated at size="paper" so that logistic regression on
 time-pooled features of ONE clean modality reaches, on held-out speakers, the WA in PUBLISHED_WA
-(`synthetic_calibration` measures it again). How much of them is shared decides what fusion adds; no paper says, and
-0.73 puts all three modalities together at about 0.78."""
+(bench/synthetic_calibration.py measures it). Their shared part decides how much fusion adds. No paper states it; with
+0.73 all three modalities together reach about 0.78."""
 
 PUBLISHED_WA = {"audio": 0.6693, "visual": 0.5723, "text": 0.6484}
 """NMER Table 4, IEMOCAP, first row ("0dB"), `results/published/nmer_table04.csv`."""
@@ -73,9 +70,8 @@ SHARE = {
     "visual": {"state": 0.10, "nuisance": 0.56, "offset": 0.04, "white": 0.30},
     "text": {"state": 0.07, "nuisance": 0.59, "offset": 0.04, "white": 0.30},
 }
-"""Share of each term in the power of a frame. The small share of `state` is what makes added noise matter: white noise
-averages out over frames. At a share of 0.5, a level of -20 dB would change little, where NMER Table 4 loses twenty
-points. `calibration("paper", snr_db=-20)` measures it: about .51, .44, .44 where the paper has .48, .39, .47."""
+"""Share of each term in the power of a frame. White noise averages out over frames, so added noise matters only because
+the share of `state` is small: at -20 dB the WA falls to about .51, .44, .44 (.48, .39, .47 in NMER Table 4)."""
 
 NUISANCE_RANK, NUISANCE_MEMORY = 12, 0.8
 SALIENCE_MEMORY, SALIENCE_SPREAD = 0.9, 0.6
@@ -136,14 +132,9 @@ synthetic = Synthetic(
         access="made from a seed on this machine, no download",
         licence="that of this project",
         folder=None,
-        modalities={"audio": "up to 155 frames x 130, 10 a second", "visual": "up to 50 frames x 342",
-                    "text": "up to 22 tokens x 1024"},
-        people="ten invented speakers in five sessions of two",
-        protocol="ten folds: one speaker tests, the partner in the session validates, the other eight train "
-                 "(the sizes of NMER Table 1: 4446 / 528 / 557 in fold 0)",
-        cite="this project; sizes and classes after NMER Table 1",
+        modalities=MODALITIES,
     ),
-)  # fmt: skip
+)
 
 
 def generator(seed: int, what: str) -> np.random.Generator:

@@ -10,7 +10,6 @@ import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import cosine_similarity
 
 from robustmer.batch import Batch, Shape
 from robustmer.nn.crossmodal import available, positions
@@ -39,21 +38,17 @@ class Wanted:
 class Completion(System):
     r"""The distribution of a missing modality given the others: a noise predictor (eq. 5) and a sampler.
 
-    A modality is `frames` frames here: the means over as many equal segments of its recorded frames. x_0 is that
-    sequence of the missing modality, as recorded: known in training, never read at test. The condition c is Conv1D,
-    GELU, Conv1D of each available modality, normalised, side by side, zeros for one that is not available. (The paper
-    also computes x_tgt "from the condition" and calls the missing one x_cond; eqs. 3-5 want it this way round.) One
-    U-Net serves all cases: its embedding names the imputed modality and the given ones, and linear maps lead from each
-    modality's width to its own and back. So all imputations of a batch are one call a step, and two or three modalities
-    of any widths will do.
+    A modality has `frames` frames: the means over as many equal segments of its recorded frames. x_0 is that sequence
+    of the missing modality, known in training and never read at test. The condition c is Conv1D, GELU, Conv1D of each
+    available modality, normalised, side by side, zeros for the others. One U-Net serves all cases: its embedding names
+    the imputed modality and the given ones, and linear maps lead from each modality's width to its own and back.
 
     The predicted noise is \sqrt{1 - \bar\alpha_t} x_t + \sqrt{\bar\alpha_t} U([c, x_t], t), where U has a residual
-    connection around the U-Net with a gate for each feature. Without it a text feature of 768 values would have to pass
-    128 channels, and so would its noise, which no compression keeps. U begins at zero, where the first term is the best
-    prediction for white features of variance 1. Eq. 5 is untouched. x_0 should have about unit variance, as in
-    standardised corpora; its estimate is not clipped, because standardised features have no bound.
+    connection around the U-Net with a gate for each feature: 128 channels cannot carry the noise of 768 values. U
+    begins at zero, where the first term is the best prediction for white features of variance 1. x_0 should have about
+    unit variance, as in standardised corpora; its estimate is not clipped.
 
-    It learns from clean samples and is the upstream system of all systems that impute with it. They choose how it is
+    It learns from clean samples and is the upstream system of all systems that impute with it, which choose how it is
     sampled (`Sampling`).
     """
 
@@ -263,20 +258,3 @@ def mean_imputation(observed: Batch, frames: int = 1) -> dict[str, Float[Tensor,
     standardised corpus."""
     lacking = [m for m in observed.modalities if not available(observed, m).all()]
     return {m: observed.frames(m)[0].new_zeros(len(observed), frames, *observed.shapes[m]) for m in lacking}
-
-
-def imputation_errors(
-    imputed: Mapping[str, Float[Tensor, "batch frame dim"]], clean: Batch, observed: Batch
-) -> dict[str, dict[str, float]]:
-    """Errors of imputations, for each modality over the samples that lack it in `observed` and have it in `clean`:
-    `cosine`, mean over samples of the cosine of all their values (0 where one is zero), and `mse`, the mean squared
-    error. A modality without such a sample is left out."""
-    errors = {}
-    for m, x in imputed.items():
-        chosen = available(clean, m) & ~available(observed, m)
-        if chosen.any():
-            truth = mean_over_segments(*clean.frames(m), x.shape[1])[chosen].flatten(1)
-            guess = x[chosen].flatten(1)
-            errors[m] = {"cosine": float(cosine_similarity(guess, truth).mean()),
-                         "mse": float((guess - truth).square().mean())}  # fmt: skip
-    return errors

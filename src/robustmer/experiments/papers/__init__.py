@@ -1,4 +1,4 @@
-"""The papers: the recipes, tables and claims of each, and the way back from a key to its recipe."""
+"""The papers by name, with their recipes, tables and claims; the recipe of a key."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from robustmer.corpora import CORPORA
 from robustmer.experiments.contrasts import Claim, Contrast, verdicts
 from robustmer.experiments.papers import cdtp, nmer, nmer_beyond, nmer_claims
 from robustmer.experiments.papers.profiles import Profile, chosen, claims_of, ledger_of, published
@@ -49,7 +50,7 @@ def judged(paper: str, corpus: str, measured: Results | None = None) -> pd.DataF
 
 @lru_cache
 def keys(paper: str, profile: str, corpus: str) -> dict[str, Recipe]:
-    """key -> recipe, those of upstream systems included."""
+    """The recipes of a paper on a corpus by their keys, upstream recipes included."""
     known, waiting = {}, list(PAPERS[paper].recipes(profile, [corpus]))
     while waiting:
         recipe = waiting.pop()
@@ -60,10 +61,12 @@ def keys(paper: str, profile: str, corpus: str) -> dict[str, Recipe]:
 
 
 def find(key: str) -> tuple[str, str, Recipe]:
-    """The paper, the profile and the recipe of a key. Raises LookupError if no recipe has it."""
+    """The paper, the profile and the recipe of a stored training. Raises LookupError for a key that is not stored, or
+    that belongs to no table of a paper."""
     for paper, of in PAPERS.items():
         for profile, p in of.profiles.items():
-            for corpus in sorted(p.seeds, key=lambda corpus: len(p.folds.get(corpus, ()))):  # few folds, few recipes
-                if key in keys(paper, profile, corpus):
+            record = ledger_of(paper, profile).training(key)
+            for corpus in p.seeds if record else ():
+                if CORPORA[corpus].name == record["dataset"] and key in keys(paper, profile, corpus):
                     return paper, profile, keys(paper, profile, corpus)[key]
-    raise LookupError(f"no recipe has the key {key!r}; keys are the ten hex digits in results/measured and in tables")
+    raise LookupError(f"no training of a paper is stored with the key {key!r}; give ten hex digits from a table")

@@ -83,7 +83,8 @@ class Row(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A metric by what is available: the letters of a case, `clean`, or `avg`, the mean over the cases."""
+    """A metric under a condition: the letters of the available modalities, `clean`, or `avg`, the mean over the
+    cases."""
 
     metric: str
     condition: str

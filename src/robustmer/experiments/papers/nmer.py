@@ -94,7 +94,7 @@ def db(level: float | None) -> str:
 
 BOTH = ("LogReg", "MEN", UNI_MODAL)
 MAJORITY, BAR = Row("majority class", "clean"), Row("LogReg")
-"""BAR is the simple baseline, trained alike: a place below it is marked."""
+"""BAR is the simple baseline with the same training data: a place below it is marked."""
 BASELINES = (MAJORITY, Row("LogReg", "clean"), BAR)
 SYSTEMS = (*BASELINES, Row("MEN", "clean"), Row("MEN"), Row("MCTN"), Row("MMIN"), Row("IF-MMIN"), Row("NMER"))
 PARTS = (Row("w/o VAE"), Row("w/o L_inv"))
@@ -102,11 +102,6 @@ ABLATION = (*BASELINES, *PARTS, Row("NMER"))
 PRINTED = ("system", "noise", "snr_db", "condition", "metric")
 
 Places = dict[tuple[Row, Column], Place]
-
-
-def noise_kind(name: str) -> Kind:
-    """The paper's kind of noise of that name. Raises LookupError with the names there are."""
-    return chosen(NOISES, name, "noise of the paper")
 
 
 def conditions_under(modalities: Sequence[str], corruption: Corruption) -> dict[str, tuple[Condition, ...]]:
@@ -126,7 +121,7 @@ def places_under(
     paper = {} if none else {",".join(LETTERS[m] for m in clean): clean for clean in choices(MODALITIES)}
     places: Places = {}
     for noise, level, row in product(noises, levels_db, rows):
-        scheduler = NoiseScheduler(noise_kind(noise), snr_db=level)
+        scheduler = NoiseScheduler(chosen(NOISES, noise, "noise of the paper"), snr_db=level)
         tests = conditions_under(grid.modalities, scheduler) | {"clean": (CLEAN,)}
         tests = {"none": tests["none"]} if none else tests
         learnt = tests["none"][0] if none else incomplete(grid.modalities, scheduler)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from robustmer.corpora import Corpus, Request
 from robustmer.experiments.contrasts import Claim, Contrast, difference
-from robustmer.experiments.papers.nmer import BAR, LEVELS_DB, NOISES, PARTS, UNI_MODAL, Column, Row, tables
-from robustmer.experiments.papers.profiles import claims_of, published
+from robustmer.experiments.papers.nmer import BAR, NOISES, PARTS, UNI_MODAL, Column, Row, tables
+from robustmer.experiments.papers.profiles import claims_of
 from robustmer.experiments.tables import Table
 
 Tables = Mapping[str, Table]
@@ -125,11 +125,3 @@ def claims(corpus: str | Corpus | Request = "ravdess_av") -> list[Claim]:
               (ahead(t, nmer, part, of="ablation") for part in parts), complete, *parts.values(),
               points=(100 * (value[complete] - value[number]) for number in parts.values())),
     ]  # fmt: skip
-
-
-def rises() -> tuple[int, int]:
-    """In how many of the steps from one level to the next louder one a score of the paper's Table 2 rises, and of how
-    many steps."""
-    wide = published("nmer", 2).pivot(index=["dataset", "noise", "metric", "system"], columns="snr_db", values="value")
-    steps = wide[[f"{level:g}" for level in LEVELS_DB]].diff(axis=1).iloc[:, 1:]
-    return int((steps > 0).sum().sum()), int(steps.notna().sum().sum())
