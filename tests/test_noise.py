@@ -1,6 +1,9 @@
 """Laws of the noise: section 2.2 of NMER, measured."""
 
+import copy
+import dataclasses
 import math
+import pickle
 
 import pytest
 import torch
@@ -120,6 +123,14 @@ def test_the_conditions_of_the_paper_and_how_they_shrink():
     assert headers(MODALITIES) == ["a", "v", "l", "a,v", "a,l", "v,l", "none", "clean"]
     assert headers(("audio", "visual")) == ["a", "v", "none", "clean"]
     assert headers(("audio",)) == ["none", "clean"]
+
+
+def test_a_condition_cannot_be_changed_and_can_be_sent_to_another_process():
+    condition = Condition(noise={"audio": NoiseScheduler(snr_db=-10)}, seen=("audio", "text"))
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        condition.noise["text"] = NoiseScheduler(snr_db=0)
+    for same in (pickle.loads(pickle.dumps(condition)), copy.deepcopy(condition), dataclasses.replace(condition)):
+        assert same == condition and hash(same) == hash(condition) and str(same) == str(condition)
 
 
 def test_each_row_draws_one_condition():

@@ -17,7 +17,7 @@ from robustmer.budget import Budget
 from robustmer.conditions import CLEAN, Condition, corrupt, drop, parts_of
 from robustmer.evaluation import Diverged, evaluate
 from robustmer.laws import SETTINGS, Setting
-from robustmer.metrics import REGRESSION
+from robustmer.metrics import REGRESSION, mse
 from robustmer.nn.attention import TransformerEncoder
 from robustmer.nn.autoencoder import CascadeAutoencoder
 from robustmer.nn.encoders import Encoders
@@ -254,6 +254,26 @@ def test_if_mmin_is_guided_by_its_invariant_features():
     specific, invariant = made.encoders.flat(batch)
     torch.testing.assert_close(made(batch), made.classifier(made.imagine(specific, invariant)[1]))
     assert not torch.allclose(made(batch), made.classifier(made.imagine(specific)[1]))
+
+
+def test_the_default_loss_reconstructs_the_clean_frames():
+    """Also in validation: a system that returns what it observes is wrong by the noise."""
+
+    class Copy(System):
+        def __init__(self, shapes, task):
+            super().__init__()
+            self.gain = torch.nn.Parameter(torch.ones(()))
+
+        def forward(self, observed):
+            return {m: self.gain * observed.frames(m)[0] for m in self.shapes}
+
+    setting = dataclasses.replace(SETTINGS["two sequences"], task=Reconstruct())
+    made, batch = laws.make(Copy, setting), laws.small_batch(setting)
+    noisy = Condition(noise={m: NoiseScheduler(snr_db=0, tolerance_db=None) for m in setting.shapes})
+    observed = corrupt(batch, noisy, stream("copy"))
+    errors = [mse(batch.x[m], batch.mask[m], observed.x[m]).mean() for m in setting.shapes]
+    torch.testing.assert_close(made.loss(batch, observed)["task"], torch.stack(errors).mean())
+    assert float(made.loss(batch, batch)["task"]) == 0 < evaluate(made, batch, [noisy])["value"].min()
 
 
 def test_nmers_targets_come_from_clean_data_and_the_frozen_teacher():

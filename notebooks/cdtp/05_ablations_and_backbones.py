@@ -41,30 +41,22 @@ from robustmer.experiments.papers import cdtp
 from robustmer.experiments.tables import Results, wide
 
 measured = papers.results("cdtp")
-known = {
-    table: {str(row): row for row in cdtp.tables("paper", "ravdess_av")[table].rows}
-    for table in ("ablations", "backbones")
-}
-pairs = [
-    ("ablations", "CDTP", name)
-    for name in known["ablations"]
-    if name.startswith("CDTP ")
-]
+whole = {"ablations": "a part", "backbones": "the completion"}
+pairs = [("ablations", cdtp.Row("CDTP"), row) for row in cdtp.DIFFUSION]
+pairs += [("ablations", cdtp.Row("MPLMM"), row) for row in cdtp.PROMPTS]
+_, *others = cdtp.BACKBONES  # a backbone, then the same behind the completion
 pairs += [
-    ("ablations", "MPLMM", name)
-    for name in known["ablations"]
-    if name.startswith("MPLMM ")
+    ("backbones", completed, alone)
+    for alone, completed in zip(others[::2], others[1::2], strict=True)
 ]
-pairs += [("backbones", f"{name} + completion", name) for name in ("MISA", "MMIM")]
 lines = []
-for table, more, less in pairs:
+for table, *rows in pairs:
     part = cdtp.tables("paper", "ravdess_av")[table].where(
         metric="ACC", condition="avg"
     )
-    rows = known[table][more], known[table][less]
     line = difference(part, *rows).measure(measured, scale=100)
     if line["repetitions"]:
-        lines.append({"panel": {"ablations": "a part", "backbones": "the completion"}[table], "more": more, "less": less,
+        lines.append({"panel": whole[table], "less": rows[1].system,
                       "row": f"{look(rows[0]).label} − {look(rows[1]).label}", "kind": "people", "value": line["effect"]} | line)  # fmt: skip
 effects = pd.DataFrame(lines)
 none = effects.set_index("less").loc["CDTP w/o diffusion"]

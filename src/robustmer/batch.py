@@ -1,4 +1,4 @@
-"""Batch: samples in every modality, with masks beside the data instead of meanings inside it."""
+"""Batch: samples of several modalities with labels and masks; Samples: the same, read on demand."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 MODALITIES = ("audio", "visual", "text")
-"""The papers' a, v and l (or t), in the order in which every part of the library takes them. Other names may follow."""
+"""The papers' a, v and l (or t), in the order of the library. Other names may follow."""
 
 LETTERS = {"audio": "a", "visual": "v", "text": "l"}
-"""How NMER's tables abbreviate the modalities. A modality of another name is its own abbreviation."""
+"""Abbreviations of the modalities in NMER's tables. Any other modality is spelled out."""
 
 Shape = tuple[int, ...]
 Scaling = Mapping[str, tuple[Tensor, Tensor]]
-"""Per modality the mean and the standard deviation that features were standardised with, each of a frame's shape."""
+"""Mean and standard deviation of each modality, each of a frame's shape, with which features are standardised."""
 
 
 @runtime_checkable
 class Samples(Protocol):
-    """Samples that are read when they are asked for. A `Batch` is one; so is a corpus that is larger than memory."""
+    """Protocol of samples that are read when they are indexed: a `Batch`, or a corpus that is larger than memory."""
 
     name: str
     labels: Mapping[str, Tensor]
@@ -46,14 +46,14 @@ class Samples(Protocol):
 class Batch:
     """B samples. Per modality: `x` (B, T, *feature) with zeros in the padding, `mask` (B, T), `present` (B,).
 
-    `mask` marks the recorded frames, always the first ones of a sample; `present` says whether the sample has the
-    modality at all. Absence and padding live in these masks only: no value of `x` means "missing". Pictures may be
-    stored as bytes (uint8); `frames` returns them as numbers in [0, 1].
+    `mask` marks the recorded frames, always the first ones of a sample; `present` marks the samples that have the
+    modality. Only these masks encode absence and padding: no value of `x` means "missing". Pictures may be stored as
+    bytes (uint8); `frames` returns them as numbers in [0, 1].
     `labels` holds any number of labels: a class number (int64) or a number (float32) for every sample.
-    `variance` is sigma^2 of NMER eq. 4 for each modality, measured on the train split of the fold, so that no
-    evaluation sets its own noise level. `name` tells where the samples come from and names their random streams.
-    `targets` holds what frozen parts of a system compute from the clean samples (`System.targets`), and `scaling` the
-    statistics with which the features were standardised, if they were.
+    `variance` is sigma^2 of NMER eq. 4 for each modality, measured on the train split of the fold: it sets the noise
+    level on every split. `name` is that of the corpus, fold and split, and names the random streams.
+    `targets` holds the features that frozen parts of a system compute from the clean samples (`System.targets`).
+    `scaling` holds the statistics with which the features were standardised, or None.
     """
 
     x: Mapping[str, Shaped[Tensor, "batch _ ..."]]
@@ -76,7 +76,7 @@ class Batch:
 
     @property
     def shapes(self) -> dict[str, Shape]:
-        """The shape of one frame of each modality, e.g. {"audio": (74,), "visual": (3, 64, 64)}."""
+        """The shape of a frame of each modality, such as {"audio": (74,), "visual": (3, 64, 64)}."""
         return {m: tuple(x.shape[2:]) for m, x in self.x.items()}
 
     @property
@@ -85,18 +85,18 @@ class Batch:
 
     @cached_property
     def lengths(self) -> dict[str, np.ndarray]:
-        """Recorded frames of each sample and modality, known to the host: choosing samples never waits for the GPU."""
+        """Recorded frames of each sample by modality, on the host: choosing samples never waits for the GPU."""
         return {m: mask.sum(1).cpu().numpy() for m, mask in self.mask.items()}
 
     @property
     def work(self) -> np.ndarray | None:
-        """Numbers to read per sample, over all modalities; None where all samples are equally long."""
+        """The number of values of each sample, over all modalities; None where all samples are equally long."""
         if all(len(n) == 0 or n.min() == n.max() for n in self.lengths.values()):
             return None
         return sum(n * int(np.prod(self.shapes[m])) for m, n in self.lengths.items())
 
     def frames(self, modality: str) -> tuple[Float[Tensor, "batch time ..."], Bool[Tensor, "batch time"]]:
-        """What a system may read of a modality: floats and their mask, zeros where absent or padded."""
+        """The frames (B, T, *feature) of a modality as floats, zeros where absent or padded, and their mask (B, T)."""
         x, mask = self.x[modality], self.mask[modality] & self.present[modality][:, None]
         x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
         return torch.where(mask.reshape(*mask.shape, *[1] * (x.ndim - 2)), x, 0.0), mask
@@ -112,7 +112,7 @@ class Batch:
         return self.replace(**groups)
 
     def __getitem__(self, indices: int | Sequence[int] | np.ndarray | Tensor | slice) -> Batch:
-        """The chosen samples, without the padding that none of them needs."""
+        """The samples of these indices, a mask or a slice, without padding that none of them needs."""
         if isinstance(indices, slice):
             indices = np.arange(len(self))[indices]
         indices = torch.as_tensor(indices)
@@ -124,7 +124,7 @@ class Batch:
         return self.take(indices.cpu().numpy(), indices.to(self.device))
 
     def take(self, host: np.ndarray, device: Int[Tensor, "sample"]) -> Batch:
-        """The samples of these indices, given twice: to the host and to the device of the batch."""
+        """The samples of these indices, which are given on the host and on the device of the batch."""
         lengths = {m: n[host] for m, n in self.lengths.items()}
         longest = {m: max(int(n.max(initial=0)), 1) for m, n in lengths.items()}
         chosen = self.replace(
@@ -151,7 +151,7 @@ def ordered(modalities: Iterable[str]) -> tuple[str, ...]:
 
 
 def check_modalities(modalities: Iterable[str], what: str) -> None:
-    """Raises ValueError for names that are no identifiers, such as 'face 2'."""
+    """Raises ValueError for modality names that are no identifiers, such as 'face 2'."""
     wrong = [m for m in modalities if not (isinstance(m, str) and m.isidentifier())]
     if wrong:
         raise ValueError(
@@ -161,7 +161,7 @@ def check_modalities(modalities: Iterable[str], what: str) -> None:
 
 
 def collate(
-    sequences: Mapping[str, Sequence[np.ndarray | None]],
+    sequences: Mapping[str, Sequence[np.ndarray | None] | np.ndarray],
     labels: Mapping[str, Sequence[int] | Sequence[float] | np.ndarray] | None = None,
     speaker: Sequence[str] | np.ndarray | None = None,
     id: Sequence[str] | np.ndarray | None = None,
@@ -211,12 +211,12 @@ def collate(
 
 
 def as_frames(item: np.ndarray) -> np.ndarray:
-    """A vector (D,) is one frame; anything else is (T, *feature) already."""
+    """Frames (T, *feature) of a sample; a vector (D,) is one frame."""
     return np.atleast_2d(item)
 
 
 def label_array(values: Sequence[int] | Sequence[float] | np.ndarray, label: str, name: str) -> Tensor:
-    """Class numbers as int64 or numbers as float32. Raises ValueError for values that are neither or not finite."""
+    """Labels as int64 (classes) or float32 (numbers). Raises ValueError for other or infinite values."""
     values = np.asarray(values)
     if values.dtype.kind not in "iuf" or values.ndim != 1:
         raise ValueError(
@@ -231,8 +231,8 @@ def label_array(values: Sequence[int] | Sequence[float] | np.ndarray, label: str
     return torch.as_tensor(values.astype(np.float32 if values.dtype.kind == "f" else np.int64))
 
 
-def find_problems(sequences: Mapping[str, Sequence[np.ndarray | None]], id: Sequence[str] | np.ndarray):
-    """Yield one sentence for everything that makes these features unusable."""
+def find_problems(sequences: Mapping[str, Sequence[np.ndarray | None] | np.ndarray], id: Sequence[str] | np.ndarray):
+    """One sentence for each problem that makes these features unusable."""
     for m, items in sequences.items():
         if len(items) != len(id):
             yield f"{len(items)} samples of {m}, but {len(id)} ids: give one array for every sample"

@@ -15,7 +15,7 @@ from robustmer.book import PROFILES, end_children, known, nearest, printable
 
 
 class Parser(argparse.ArgumentParser):
-    """Errors are one line and offer the nearest of the known words."""
+    """An argument parser whose errors are one line with the nearest known word."""
 
     def error(self, message: str) -> None:
         wrong = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
@@ -206,7 +206,7 @@ def do_book(args: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
-    """SIGTERM acts like Ctrl-C: workers and kernels end first, then KeyboardInterrupt is raised."""
+    """A block in which SIGTERM acts like Ctrl-C: workers and kernels end, then KeyboardInterrupt is raised."""
 
     def stop(*_: object) -> None:
         for number in before:
@@ -224,10 +224,25 @@ def stoppable() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def data_of_the_project() -> Iterator[None]:
+    """A block in which corpora are read from `data` in the project, also from a subfolder of it, unless ROBUSTMER_DATA
+    names another folder."""
+    from robustmer.experiments import data
+
+    given = os.environ.get("ROBUSTMER_DATA")
+    os.environ["ROBUSTMER_DATA"] = given or str(data())
+    try:
+        yield
+    finally:
+        os.environ.pop("ROBUSTMER_DATA")
+        os.environ.update({} if given is None else {"ROBUSTMER_DATA": given})
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
-        with stoppable():
+        with stoppable(), data_of_the_project():
             return args.do(args)
     except BrokenPipeError:  # the reader of a pipe, such as head, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""Condition: which modalities a system sees clean, corrupted, or not at all; Mixture: conditions with probabilities."""
+"""Condition: which modalities are clean, corrupted or absent; Mixture: conditions with probabilities."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from itertools import combinations, groupby
+from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -19,8 +20,9 @@ from robustmer.batch import LETTERS, Batch, check_modalities, ordered
 
 @runtime_checkable
 class Corruption(Protocol):
-    """What can befall a modality. `kind` and `level` are the words of tables (`gaussian`, `-10`); str() names the whole
-    corruption, its random stream and its part of a recipe's key. Corruptions are immutable and hashable."""
+    """Protocol of a corruption: a function of the features (B, T, *feature) of one modality. `name` and `level` are its
+    words in tables (`gaussian`, `-10`). str() names it in full: in its random stream and in a recipe's key. Corruptions
+    are immutable and hashable."""
 
     @property
     def name(self) -> str: ...
@@ -39,7 +41,8 @@ class Corruption(Protocol):
 
 @dataclass(frozen=True)
 class Condition:
-    """Modalities in `noise` are corrupted; with `seen` all others are absent; the rest is clean.
+    """A condition of training or test. Modalities in `noise` are corrupted. With `seen`, all others are absent.
+    Everything else is clean. Raises ValueError where no modality is seen, or an absent one is to be corrupted.
 
     >>> from robustmer.noise import NoiseScheduler
     >>> Condition(noise={"visual": NoiseScheduler(snr_db=-10)}).header(("audio", "visual"))
@@ -51,7 +54,7 @@ class Condition:
 
     def __post_init__(self):
         check_modalities([*self.noise, *(self.seen or ())], "Condition")
-        object.__setattr__(self, "noise", {m: self.noise[m] for m in ordered(self.noise)})
+        object.__setattr__(self, "noise", MappingProxyType({m: self.noise[m] for m in ordered(self.noise)}))
         if self.seen is not None:
             object.__setattr__(self, "seen", ordered(self.seen))
         if self.seen is not None and (not self.seen or set(self.noise) - set(self.seen)):
@@ -63,8 +66,11 @@ class Condition:
     def __hash__(self) -> int:
         return hash((tuple(self.noise.items()), self.seen))
 
+    def __reduce__(self) -> tuple:
+        return type(self), (dict(self.noise), self.seen)  # a read-only mapping cannot be pickled
+
     def __str__(self) -> str:
-        """The whole condition in words; it names the random stream of an evaluation."""
+        """The condition in words, which name the random stream of an evaluation."""
         parts = [f"{m}: {corruption}" for m, corruption in self.noise.items()]
         if self.seen is not None:
             parts.append(f"seen: {', '.join(self.seen)}")
@@ -72,17 +78,17 @@ class Condition:
 
     @property
     def noise_name(self) -> str:
-        """For tables: `gaussian`, `impulse`, ..., or nothing."""
+        """The kind of noise for tables: `gaussian`, `impulse`, ..., or empty."""
         return "+".join(sorted({corruption.name for corruption in self.noise.values()}))
 
     @property
     def level_name(self) -> str:
-        """For tables: the level asked for, nothing where levels differ."""
+        """The level for tables; empty where levels differ."""
         levels = {corruption.level for corruption in self.noise.values()}
         return levels.pop() if len(levels) == 1 else ""
 
     def header(self, modalities: Sequence[str], letters: Mapping[str, str] = LETTERS) -> str:
-        """For tables: the modalities that are present and clean (`a,v`), `none`, or `clean`."""
+        """The modalities that are present and clean, for tables: letters (`a,v`), `none`, or `clean` for all."""
         clean = [m for m in modalities if m not in self.noise and (self.seen is None or m in self.seen)]
         if len(clean) == len(modalities):
             return "clean"
@@ -92,21 +98,21 @@ class Condition:
 CLEAN = Condition()
 
 Mixture = Mapping[Condition, float]
-"""Conditions of a training and the probability with which a sample draws each, anew in every epoch."""
+"""Conditions with their probabilities. In training every sample draws one of them, anew in every epoch."""
 
 
 def uniform(conditions: Sequence[Condition]) -> Mixture:
-    """Each condition with the same probability."""
+    """A mixture of these conditions with equal probabilities."""
     return dict.fromkeys(conditions, 1 / len(conditions)) if conditions else {}
 
 
 FINEST = 10_000
-"""Probabilities are counted in whole parts, at most so many, so that a mixture is drawn exactly."""
+"""The largest number of equal parts into which a probability of 1 is divided, so that a mixture is drawn exactly."""
 
 
 def parts_of(mixture: Condition | Mixture) -> dict[Condition, int]:
-    """A mixture in whole parts: each condition with its share of their sum. Raises ValueError for a mixture that does
-    not sum to 1, is empty, or needs more than FINEST parts.
+    """The conditions of a mixture with their integer shares. Raises ValueError for a mixture that does not sum to 1, is
+    empty, or needs more than FINEST parts.
 
     >>> list(parts_of({CLEAN: 0.8, Condition(seen=("audio",)): 0.2}).values())
     [4, 1]
@@ -122,7 +128,7 @@ def parts_of(mixture: Condition | Mixture) -> dict[Condition, int]:
     if not math.isclose(sum(mixture.values()), 1, abs_tol=1e-6):
         raise ValueError(
             f"the probabilities of the mixture's {len(mixture)} conditions sum to {sum(mixture.values()):g}; they must "
-            "sum to 1 (uniform(conditions) gives each the same; for one modality there is no incomplete condition)"
+            "sum to 1, as those of uniform(conditions) do (a single modality has no incomplete condition)"
         )
     used = {c: p for c, p in mixture.items() if p}
     return dict(zip(used, whole_parts(tuple(used.values())), strict=True))
@@ -141,7 +147,7 @@ def whole_parts(probabilities: tuple[float, ...]) -> tuple[int, ...]:
 
 
 def turns(parts: Mapping[Condition, int]) -> tuple[int, ...]:
-    """The number of the condition for every part: neighbours with equally many parts take turns.
+    """The index of the condition for every part. Neighbours with equal shares take turns.
 
     >>> turns({CLEAN: 2, Condition(seen=("audio",)): 3, Condition(seen=("text",)): 3})
     (0, 0, 1, 2, 1, 2, 1, 2)
@@ -151,7 +157,7 @@ def turns(parts: Mapping[Condition, int]) -> tuple[int, ...]:
 
 
 def choices(modalities: Sequence[str]) -> list[tuple[str, ...]]:
-    """Every choice of at least one and not all of the modalities, in the order of the papers' tables."""
+    """Every choice of one or more, but not all, of the modalities, in the order of the papers' tables."""
     names = ordered(modalities)
     return [chosen for count in range(1, len(names)) for chosen in combinations(names, count)]
 
@@ -203,11 +209,11 @@ def drop(modalities: Sequence[str], rate: float) -> Mixture:
 
 
 def corrupt(batch: Batch, mixture: Condition | Mixture, generator: torch.Generator) -> Batch:
-    """What a system observes of a batch. Of a mixture each sample draws one condition (NMER 3.1, training).
+    """The batch as a system observes it. From a mixture, each sample draws one condition (NMER 3.1, training).
 
-    Clean modalities come back bit for bit; the levels follow `batch.variance`, that of the train split. A modality
-    that a sample lacks stays absent under any condition. Raises ValueError where a condition names a modality that
-    the batch does not have.
+    Clean modalities are unchanged bit for bit. Noise levels follow `batch.variance`, measured on the train split. A
+    modality that a sample lacks stays absent. Raises ValueError where a condition names a modality that the batch does
+    not have, and where the batch has no variance for a noisy modality.
     """
     parts = parts_of(mixture)
     conditions = list(parts)
@@ -250,5 +256,5 @@ def chosen(choice: Tensor, holds: Sequence[bool]) -> Tensor:
 
 @lru_cache(maxsize=256)
 def on_device(values: tuple, device: torch.device, dtype: torch.dtype = torch.long) -> Tensor:
-    """Copied to the device once: a copy in every step would make the device wait for the host."""
+    """The values on the device, copied once: a copy in every step would make the device wait for the host."""
     return torch.tensor(values, device=device, dtype=dtype)

@@ -1,4 +1,4 @@
-"""Where trainings run: this process, processes of this machine, or the workers of a running Dask cluster."""
+"""Engines run trainings: in this process, in processes of this machine, or on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Future, InvalidStateError
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
+from urllib.parse import urlsplit
 
 from robustmer.experiments.provenance import CODE, version_of_torch
 from robustmer.experiments.work import Refused, Result, Work, about_process, run
@@ -21,23 +23,24 @@ from robustmer.extras import MissingExtra
 
 @runtime_checkable
 class Engine(Protocol):
-    """Starts trainings. A future ends with a Result, with BrokenExecutor where its worker died, or with Refused."""
+    """Protocol of an engine. A future ends with a Result, with BrokenExecutor if its worker died, or with Refused."""
 
     def free(self) -> int:
-        """How many more trainings may start now. Raises ConnectionError where the engine cannot be used any more."""
+        """The number of trainings that may start now. Raises ConnectionError where the engine is gone."""
 
     def submit(self, work: Work, weights: Mapping[str, bytes]) -> Future: ...
 
     def refuse(self, future: Future, error: Refused) -> None:
-        """Use the worker of this future no longer."""
+        """Stop using the worker of this future."""
 
     def close(self) -> None:
-        """End all workers of one's own, whatever they do."""
+        """End the workers that this engine started, even at work."""
 
 
 @contextmanager
 def engine_named(name: str, workers: int, device: str) -> Iterator[Engine]:
-    """Raises ValueError for an engine that does not exist or does not answer, MissingExtra without Dask."""
+    """The engine of that name, closed at the end of the block. Raises ValueError for an unknown engine or one that does
+    not answer, MissingExtra without Dask."""
     if workers < 1:
         raise ValueError(f"workers={workers}: give the number of processes, 1 or more")
     if name.startswith("dask://"):
@@ -74,7 +77,7 @@ class Inline:
 
 
 class Local:
-    """So many processes of this machine. Each has its own executor: a process that dies takes no other along."""
+    """Processes of this machine, each with its own executor, so that one that dies does not end the others."""
 
     def __init__(self, workers: int):
         self.running: list[tuple[object, Future | None]] = [(None, None)] * workers
@@ -110,8 +113,8 @@ class Local:
 
 
 def end_with(parent: int) -> None:
-    """Called in a worker process: it ends within a second of its parent, however that ended. Ctrl-C, which a terminal
-    sends to all of them, is the parent's to answer."""
+    """Initialise a worker process: it ends within a second after its parent, and leaves Ctrl-C, which a terminal sends
+    to all processes, to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
@@ -123,9 +126,9 @@ def end_with(parent: int) -> None:
 
 
 class Dask:
-    """The workers of a cluster, one training each, also those that join later. They need the package and the corpora and
-    share no files: upstream weights travel as futures. A worker with another library or torch is refused when it joins,
-    one with other data when it loads them."""
+    """The workers of a Dask cluster, one training each, also those that join later. They need the package and the
+    corpora, but no shared files: upstream weights travel as futures. A worker with another library or torch is refused
+    when it joins, one with other data when it loads them."""
 
     timeout_s = 10
 
@@ -137,6 +140,8 @@ class Dask:
                 f"the engine {address} needs the extra `cluster`: pip install 'robustmer[cluster]' on every worker too"
             ) from error
         try:
+            host = urlsplit(address)  # a client that finds no scheduler leaves tasks that complain later
+            socket.create_connection((host.hostname, host.port), self.timeout_s).close()
             self.client = Client(address.replace("dask://", "tcp://"), timeout=self.timeout_s, set_as_default=False)
         except (OSError, ValueError) as error:
             raise ValueError(
@@ -166,7 +171,7 @@ class Dask:
         return sum(future is None or future.done() for future in self.workers.values())
 
     def alive(self) -> dict[str, int]:
-        """The threads of each worker by its address."""
+        """The number of threads of each worker by its address. Raises ConnectionError without a scheduler."""
         try:
             if self.client.status != "running":
                 raise OSError(f"the connection is {self.client.status}")
@@ -181,7 +186,7 @@ class Dask:
         )
 
     def examine(self, threads: Mapping[str, int]) -> None:
-        """Take workers that have joined, or refuse them and report why."""
+        """Accept workers that have joined, or refuse them and report the reason."""
         abouts = {}
         if threads:
             abouts = self.client.run(about_process, self.device, workers=list(threads), on_error="return")
@@ -246,7 +251,7 @@ class Dask:
 
 
 def end(future: Future, result: Result | None = None, error: BaseException | None = None) -> None:
-    """End a future unless it has ended: a worker may die while its result arrives."""
+    """Set the result or the error of a future that has neither: a worker may die while its result arrives."""
     with contextlib.suppress(InvalidStateError):
         if error is None:
             future.set_result(result)

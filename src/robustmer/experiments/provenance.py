@@ -1,4 +1,4 @@
-"""Provenance: what decides a number beside its recipe: the code, the commit and the numerical environment."""
+"""Provenance of a number beside its recipe: the code, the commit and the numerical environment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
-from types import BuiltinFunctionType, CodeType, ModuleType
+from types import BuiltinFunctionType, CodeType, MappingProxyType, ModuleType
 
 import numpy as np
 import torch
@@ -22,11 +22,11 @@ import robustmer
 PACKAGE = Path(robustmer.__file__).parent
 DECIDES_NOTHING = ("book/", "cli.py", "__main__.py", "laws.py")
 TRAINS = ("experiments/recipe.py", "experiments/work.py")
-"""The only modules of the experiments that a trained weight or a score depends on."""
+"""The modules of the experiments on which weights and scores depend."""
 
 
 def hash_of_code() -> str:
-    """First 8 hex digits of the sha256 of the library's syntax trees, without comments and docstrings."""
+    """The first 8 hex digits of the sha256 of the library's syntax trees, without comments and docstrings."""
     digest = hashlib.sha256()
     for file in sorted(PACKAGE.rglob("*.py")):
         name = file.relative_to(PACKAGE).as_posix()
@@ -45,13 +45,13 @@ def without_docstrings(source: str) -> str:
 
 
 CODE = hash_of_code()
-"""Taken when the library is imported: an edit while a grid runs does not pass for the code that runs."""
+"""The hash of the code that runs, taken at import: an edit while a grid runs does not change it."""
 
 
 @functools.cache
 def commit() -> str:
-    """The commit of the code that runs, with a + where that code differs from it; `unknown` where the package is
-    installed or lies outside version control."""
+    """The commit of the code that runs, with a + if that code differs from it; `unknown` for an installed package and
+    outside version control."""
 
     def git(*words: str) -> str:
         return subprocess.run(["git", *words], cwd=PACKAGE, capture_output=True, text=True, check=True).stdout.strip()
@@ -66,7 +66,8 @@ def commit() -> str:
 
 
 def numerics(device: str = "cpu") -> dict[str, object]:
-    """What decides the last digits: processor, instruction set that torch uses, libraries loaded in front, threads."""
+    """The environment that decides the last digits: processor, instruction set of torch, preloaded libraries,
+    threads."""
     about: dict[str, object] = {
         "processor": processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
@@ -104,7 +105,7 @@ def is_library(thing: object) -> bool:
 
 
 def is_own(thing: object) -> bool:
-    """Whether it is a user's own: from neither this library nor an installed package."""
+    """Whether a class, function or object is a user's own: from neither this library nor an installed package."""
     module = module_of(thing)
     top = module.partition(".")[0]
     if top in ("robustmer", "builtins") or top in sys.stdlib_module_names:
@@ -113,8 +114,8 @@ def is_own(thing: object) -> bool:
 
 
 def source_of(thing: object) -> str:
-    """First 10 hex digits of the sha256 of a user's class, function or object: its source, its values, and those
-    functions, classes and constants of its own module that it uses. Raises ValueError where they cannot be read."""
+    """The first 10 hex digits of the sha256 of a user's class, function or object: its source, its values, and the
+    functions, classes and constants of its module that it uses. Raises ValueError where these cannot be read."""
     digest = hashlib.sha256()
     feed(digest, thing, thing, set())
     return digest.hexdigest()[:10]
@@ -129,6 +130,7 @@ def feed(digest, value: object, owner: object, visited: set[int]) -> None:
     if isinstance(value, (staticmethod, classmethod)):
         value = value.__func__
     value = inspect.unwrap(getattr(value, "fget", None) or value)
+    value = dict(value) if isinstance(value, MappingProxyType) else value
     if isinstance(value, PLAIN):
         digest.update(repr(value).encode())
     elif isinstance(value, CONTAINERS):
