@@ -58,7 +58,8 @@ def bench(systems: Sequence[str], device: str = "cpu", threads: int = 2, at_once
     what CDTP's public code reads: 32 samples of 50 frames, 5, 20 and 768 wide, two in ten incomplete, or none.
     """
     known = {"commit": commit(), "device": device_name(device), "processor": processor(), "cores": os.cpu_count(),
-             "threads": threads, "torch": torch.__version__, "rows": SAMPLES, "longest": LONGEST, "dims": DIMS}  # fmt: skip
+             "threads": threads, "torch": torch.__version__, "rows": SAMPLES,
+              "longest": LONGEST, "dims": DIMS}  # fmt: skip
     measured, prompted = [], []
     for name in systems:
         print(f"measuring {name}", file=sys.stderr)
@@ -202,8 +203,9 @@ def table(measured: dict) -> pd.DataFrame:
 def prompted_line(line: dict) -> str:
     phase = SYSTEMS[line["system"]].phase
     seconds = {how: steps[phase]["seconds"] for how, steps in line["steps"].items()}
-    text = (f"{line['system']}, {MOSI_SAMPLES} samples of 50 frames: {seconds['none']:.3f} s a step with nothing missing, "
-            f"{seconds['20%']:.3f} s with 20% of the samples incomplete, peak {line['peak_bytes'] / 2**20:.0f} MB")  # fmt: skip
+    text = (f"{line['system']}, {MOSI_SAMPLES} samples of 50 frames: {seconds['none']:.3f} s a step with nothing "
+            f"missing, {seconds['20%']:.3f} s with 20% of the samples incomplete, peak "
+            f"{line['peak_bytes'] / 2**20:.0f} MB")  # fmt: skip
     return text + "".join(f"; all imputed in {count} steps: {seconds:.2f} s"
                           for count, seconds in line.get("complete", {}).items())  # fmt: skip
 
@@ -236,8 +238,8 @@ def main() -> None:
     measured = bench(chosen.systems or [*SYSTEMS_OF_NMER, *SYSTEMS_OF_CDTP], chosen.device, chosen.threads)
     Path(out).write_text(json.dumps(measured, indent=1) + "\n")
     rate = measured["rates"]
-    print(f"{measured['device']} ({measured['processor']}), {chosen.threads} threads, torch {measured['torch']}, commit "
-          f"{measured['commit']}: {rate['flops_per_second'] / 1e9:.0f} GFLOP/s in products, "
+    print(f"{measured['device']} ({measured['processor']}), {chosen.threads} threads, torch {measured['torch']}, "
+          f"commit {measured['commit']}: {rate['flops_per_second'] / 1e9:.0f} GFLOP/s in products, "
           f"{rate['bytes_per_second'] / 1e9:.1f} GB/s in copies")  # fmt: skip
     print(table(measured).to_string(index=False))
     for line in measured["cdtp"]:

@@ -119,8 +119,8 @@ def step_cost(
 
 
 def read_by_a_prediction(system: System, batch: Batch) -> tuple[int, int]:
-    """How many parameters a prediction depends on, and the operations of its products. Of a system that predicts without
-    a gradient, all parameters."""
+    """The number of parameters that a prediction depends on (all, for one without a gradient), and the operations of
+    its products."""
     frozen = [p for p in system.parameters() if not p.requires_grad]
     for p in frozen:
         p.requires_grad_(True)

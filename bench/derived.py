@@ -2,8 +2,8 @@
 
     ROBUSTMER_DATA=... python bench/derived.py [features reference distances map calibration latent own]
 
-Each part writes one or more results/measured/nmer/derived_*.csv. The last three train systems (half an hour on one core)
-and keep them in runs/derived.
+Each part writes one or more results/measured/nmer/derived_*.csv. The last three train systems (half an hour on one
+core) and keep them in runs/derived.
 """
 
 from __future__ import annotations
@@ -196,7 +196,8 @@ def calibration_() -> None:
                 confidence, guess = logits[1].softmax(1).max(1)
                 rows.append({
                     "system": name, "level": level, "fold": fold, "seed": 0,
-                    "test_to_train": corpus.split.test_to_train, "accuracy": wa(labels[1], guess), "confidence": float(confidence.mean()),
+                    "test_to_train": corpus.split.test_to_train, "accuracy": wa(labels[1], guess),
+                    "confidence": float(confidence.mean()),
                 })  # fmt: skip
         for level in levels:
             folds = [found[fold, level] for fold in range(len(corpus.split.folds))]

@@ -1,4 +1,4 @@
-"""Kill a small grid of trainings at random moments, over and over, and look whether the ledger loses or doubles a score.
+"""Kill a small grid of trainings at random moments, again and again; count the scores that the ledger loses or doubles.
 
     OMP_NUM_THREADS=1 python bench/kill_points.py --points 200 --seed 0
 
@@ -244,8 +244,8 @@ def main() -> int:
             run_to_end(folder, how, wanted)
             shutil.rmtree(folder)
     c = watch.counts
-    print(f"{c['kill']} kills and {c['interrupt']} interrupts ({c['any moment']} at any moment, {c['writing']} at moments of "
-          f"writing) in {c['grids']} grids, {time.monotonic() - begun:.0f} s\n"
+    print(f"{c['kill']} kills and {c['interrupt']} interrupts ({c['any moment']} at any moment, {c['writing']} at "
+          f"moments of writing) in {c['grids']} grids, {time.monotonic() - begun:.0f} s\n"
           f"scores lost {c['lost']}, doubled {c['doubled']}, others than undisturbed {c['too many']}; unreadable "
           f"ledgers {c['unreadable']}; processes that stayed: {c['stayed']}\n"
           f"(ledgers with a half-written file beside the others, which is not read: {c['half written']})")  # fmt: skip

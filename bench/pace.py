@@ -3,7 +3,8 @@
     OMP_NUM_THREADS=1 python bench/pace.py
 
 The system is a MEN of about 60,000 weights. The loop is the shortest that trains it: batches cut beforehand,
-cross-entropy, AdamW. `fit` cuts batches, draws conditions, lowers the learning rate, sums loss terms and validates once.
+cross-entropy, AdamW. `fit` also cuts batches, draws conditions, lowers the learning rate, sums loss
+terms and validates once.
 Both run in turns, in CPU seconds; the share is that of the medians. The imports are measured in fresh interpreters.
 """
 
@@ -64,7 +65,7 @@ def measure(longest: int, batch_size: int, steps: int, rounds: int) -> str:
     frames = f"up to {longest} frames" if longest > 1 else "vectors"
     share = {name: pace[name] / pace["by hand"] for name in mixtures}
     return (f"{frames}, batches of {batch_size}: by hand {pace['by hand']:.0f} steps/s, fit {pace['clean']:.0f} "
-            f"({share['clean']:.2f}), with six noisy conditions {pace['noisy']:.0f} ({share['noisy']:.2f})")  # fmt: skip
+            f"({share['clean']:.2f}), with noise {pace['noisy']:.0f} ({share['noisy']:.2f})")  # fmt: skip
 
 
 def import_seconds(statement: str, rounds: int = 5) -> float:

@@ -87,7 +87,7 @@ def warm() -> int:
 
 
 def timed(jobs: dict, workers: int, kill: str = "") -> tuple[float, str]:
-    """Seconds, and a sentence on the ledger. `kill` names the process that is killed halfway: a worker or the scheduler."""
+    """Seconds, and a sentence on the ledger. `kill` names the process to kill halfway: a worker or the scheduler."""
     with tempfile.TemporaryDirectory() as folder, cluster(workers) as (engine, processes):
         ledger, ending = Ledger(Path(folder)), ""
         if kill:

@@ -1,4 +1,4 @@
-"""Derived results of corpora of people: their tables fit each other, and the captions that pages write about them hold."""
+"""Derived results of corpora of people: the tables fit each other, and what captions write about them holds."""
 
 from __future__ import annotations
 

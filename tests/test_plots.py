@@ -13,10 +13,10 @@ from robustmer.book import picture, plots, sound
 POINTS = pd.DataFrame({"panel": "pq" * 4, "series": "aabb" * 2, "x": range(8), "value": [1, 2, 3, 4, 5, 6, 7, 8]})
 BOXES = {"noisy": (0, 0, ""), "encoder": (1, 0, "learns"), "teacher": (1, 1, "frozen")}
 FIGURES = {
-    "lines": lambda width: plots.lines(POINTS, "x", "y", width, POINTS, dashed=["a"], at=[2.0], diagonal=True, log=True),
+    "lines": lambda width: plots.lines(POINTS, "x", "y", width, POINTS, ["a"], [2.0], diagonal=True, log=True),
     "band": lambda width: plots.lines(POINTS.assign(low=0, high=9), "x", "y", width, xlim=(0, 8), ylim=(0, 9)),
     "tiles": lambda width: plots.tiles({"t": POINTS.pivot(index="x", columns="series", values="value")}, width),
-    "kinds": lambda width: plots.tiles({"t": pd.DataFrame([[0, 1]])}, width, ["#C9DDF0", "#B4470B"], ["clean", "noisy"]),
+    "kinds": lambda width: plots.tiles({"t": pd.DataFrame([[0, 1]])}, width, ["#C9DDF0", "#B4470B"], ["a", "b"]),
     "clouds": lambda width: plots.clouds(POINTS.rename(columns={"value": "y"}), 2, width),
     "stacks": lambda width: plots.stacks(
         pd.DataFrame({"row": ["MEN", "MEN"], "part": ["forward", "backward"], "value": [1.0, 2.0]}), "s", width,

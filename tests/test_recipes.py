@@ -143,9 +143,12 @@ def test_an_edited_system_of_a_user_is_another_key(before, after):
 
 
 @pytest.mark.parametrize("before, after", [
-    ("functools.partial(add, 1)", "functools.partial(add, 2)"), ("functools.partial(add, 1)", "functools.partial(sub, 1)"),
-    ("{'f': lambda x: x + 1}", "{'f': lambda x: x + 2}"), ("[add, sub, add]", "[add, sub, sub]"), ("[[1], 2]", "[[1, 2]]"),
-    ("torch.arange(5000)", "torch.arange(5000).index_fill(0, torch.tensor(2500), 0)"), ("np.ones(3)", "np.ones((3, 1))"),
+    ("functools.partial(add, 1)", "functools.partial(add, 2)"),
+    ("functools.partial(add, 1)", "functools.partial(sub, 1)"),
+    ("{'f': lambda x: x + 1}", "{'f': lambda x: x + 2}"), ("[add, sub, add]", "[add, sub, sub]"),
+    ("[[1], 2]", "[[1, 2]]"),
+    ("torch.arange(5000)", "torch.arange(5000).index_fill(0, torch.tensor(2500), 0)"),
+    ("np.ones(3)", "np.ones((3, 1))"),
     ("torch.zeros(4)", "torch.zeros(4, dtype=torch.int32)"), ("{3, 4}", "{3, 5}"), ("Adder(1)", "Adder(2)"),
 ])  # fmt: skip
 def test_a_value_counts_by_what_it_holds(before, after):

@@ -155,7 +155,7 @@ picture.show(
 # %% [markdown]
 # ## One number as a remedy
 #
-# Temperature scaling divides all logits by one number, the *temperature*, which is fitted on the validation part and changes no
+# Temperature scaling divides all logits by one number, the *temperature*, which is fitted on the validation split and changes no
 # answer. Which validation samples? Clean ones are at hand; samples under the noise of the test need someone who knows the noise.
 
 # %%

@@ -334,7 +334,7 @@ table(wide(own.summarise(Results.read(ledger)), lambda line: text_of(line, 100, 
 # Nothing but the penalty on `look`: with constant gates the system is logistic regression.
 # :::
 #
-# 2. Give the corpus a split in which samples of one speaker are in two parts. What must you state?
+# 2. Give the corpus a fold in which samples of one speaker are in two splits. What must you state?
 #
 # :::{dropdown} Answer
 # `rm.Split(..., speaker_disjoint=False)`; every table footer then prints it.

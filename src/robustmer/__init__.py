@@ -1,4 +1,4 @@
-"""robustmer: noise, systems, protocol and comparison for robust multimodal emotion recognition.
+"""robustmer: noise, systems, experiments and statistics for robust multimodal emotion recognition.
 
     import robustmer as rm
 

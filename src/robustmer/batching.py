@@ -1,4 +1,4 @@
-"""Batches of a training: shuffled, of similar length, each with what frozen parts compute from it."""
+"""Batches of a training: shuffled, of samples of similar length, with the targets of the system."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from robustmer.systems.system import System, in_parts
 
 
 def on(samples: Samples, device: str) -> Samples:
-    """A Batch moves to the device as a whole; samples read on demand move batch by batch."""
+    """The samples on the device. Samples read on demand are returned as they are and move batch by batch."""
     return samples.to(device) if isinstance(samples, Batch) else samples
 
 
 def with_targets(system: System, clean: Samples) -> Samples:
-    """The samples with the system's targets, if it has any: computed once for a Batch, else per batch."""
+    """The samples with `System.targets`, if the system has any: computed once for a Batch, else batch by batch."""
     if type(system).targets is System.targets:
         return clean
     if isinstance(clean, Batch):
@@ -28,7 +28,7 @@ def with_targets(system: System, clean: Samples) -> Samples:
 
 @dataclass(frozen=True)
 class Targeted:
-    """Samples read on demand, each batch with its targets."""
+    """Samples read on demand, each batch with the targets of a system."""
 
     samples: Samples
     system: System
@@ -45,16 +45,16 @@ class Targeted:
 
 
 POOL = 16
-"""So many batches are drawn together and cut by length. Pooling a whole epoch would pad a little less, but then
-the same samples would meet in every epoch."""
+"""The number of batches that are drawn together and divided by length. Pooling an entire epoch would pad a little less,
+but the same samples would share a batch in every epoch."""
 
 
 def endless_batches(train: Samples, batch_size: int, order: torch.Generator, bucket: bool = True) -> Iterator[Batch]:
-    """Shuffled epochs one after the other; an epoch's last batch may be smaller, no sample is dropped.
+    """Batches of one shuffled epoch after the other. The last batch of an epoch may be smaller; no sample is dropped.
 
-    With `bucket` samples of similar length share a batch, so that little padding is computed: the samples of POOL
-    batches that were drawn at random are sorted by length and cut anew, and the batches shuffled. Nothing is sorted
-    where all samples are equally long, or where samples are read on demand.
+    With `bucket`, samples of similar length share a batch, which saves padding: the samples of POOL random batches are
+    sorted by length and divided again, and the batches are shuffled. Samples of one length, and samples read on demand,
+    are not sorted.
     """
     work = train.work if bucket and isinstance(train, Batch) else None
     while True:
@@ -75,6 +75,6 @@ def endless_batches(train: Samples, batch_size: int, order: torch.Generator, buc
 
 
 def cut(pool: torch.Tensor, batch_size: int, order: torch.Generator) -> list[torch.Tensor]:
-    """Cut a sorted pool. A smaller batch, whose samples count more, may fall at any length."""
+    """A sorted pool as batches. The smaller one, whose samples weigh more, may have any length."""
     sizes = [len(part) for part in pool.split(batch_size)]
     return list(pool.split([sizes[i] for i in torch.randperm(len(sizes), generator=order).tolist()]))

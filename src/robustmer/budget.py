@@ -1,4 +1,4 @@
-"""Budget: how long a training lasts; History: what was recorded while it lasted."""
+"""Budget: the length of a training; History: its records."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Budget:
-    """How long a training lasts: `epochs`, but at least `min_steps` optimizer steps, and at most `max_steps`; `share`
-    scales the result.
+    """The length of a training: `epochs`, at least `min_steps` and at most `max_steps` optimizer steps, times `share`.
 
     60 epochs (NMER 3.3) of 4446 samples in batches of 128 are 2,100 steps; of 240 samples they are 120, far too few.
-    `checks` is how often the validation split is scored.
+    The validation split is scored `checks` times. Raises ValueError for a budget of no step.
     """
 
     epochs: int = 60
@@ -34,6 +33,7 @@ class Budget:
             raise ValueError(f"{self} trains for no step at all: give epochs or min_steps")
 
     def steps(self, samples: int) -> int:
+        """The number of optimizer steps for a train split of this size."""
         steps = max(self.epochs * -(-samples // self.batch_size), self.min_steps)
         return max(1, round(self.share * (steps if self.max_steps is None else min(steps, self.max_steps))))
 

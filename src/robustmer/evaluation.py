@@ -1,4 +1,4 @@
-"""evaluate: score a trained system under conditions; noise_cost: what noise costs, with an error over speakers."""
+"""evaluate: scores of a trained system under conditions; noise_cost: UA lost to noise, with an error over speakers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from robustmer.batch import Batch, Samples, Shape
+from robustmer.batch import Batch, Samples
 from robustmer.conditions import CLEAN, Condition, corrupt
 from robustmer.metrics import ua_difference
 from robustmer.noise import stream
@@ -23,34 +23,36 @@ class Diverged(ArithmeticError):
 
 
 def evaluate(system: System, test: Samples, conditions: Iterable[Condition], task: Task | None = None) -> pd.DataFrame:
-    """Every score under every condition: the columns condition (in the letters of tables), noise, level, metric, value.
+    """A data frame of all scores: columns condition (in the letters of tables), noise, level, metric and value.
 
-    The samples are corrupted from a stream that is named after the split and the condition and not after the system:
-    every system meets the same noise, at any batch size. Without a `task` it is the one that the system learnt. Raises
-    Diverged where an output is not finite, and ValueError for samples that the system was not made for.
+    The random stream is named after the split and the condition, not after the system: every system meets the same
+    noise, at any batch size. The default `task` is the one that the system learnt. Raises Diverged where an output is
+    not finite, and ValueError for samples of other modalities or shapes than the system's.
     """
     rows = []
     for condition in conditions:
-        words = {
-            "condition": condition.header(tuple(test.shapes)),
-            "noise": condition.noise_name,
-            "level": condition.level_name,
-        }
-        rows += [words | {"metric": m, "value": v} for m, v in score(system, test, condition, task).items()]
+        values = score(system, test, condition, task)
+        rows += [words_of(condition, test) | {"metric": m, "value": value} for m, value in values.items()]
     return pd.DataFrame(rows)
+
+
+def words_of(condition: Condition, samples: Samples) -> dict[str, str]:
+    """The columns that name a condition in a data frame of scores."""
+    header = condition.header(tuple(samples.shapes))
+    return {"condition": header, "noise": condition.noise_name, "level": condition.level_name}
 
 
 def score(
     system: System, test: Samples, condition: Condition, task: Task | None = None, draw: int = 0
 ) -> dict[str, float]:
-    """The scores under one condition, to six digits."""
+    """The scores under one condition by metric, rounded to six decimals. Raises as `evaluate` does."""
     task = task_for(system, task)
     return {name: round(value, 6) for name, value in task.scores(answers(system, test, condition, task, draw)).items()}
 
 
 def answers(system: System, test: Samples, condition: Condition, task: Task | None = None, draw: int = 0) -> Answers:
-    """What the task keeps of each sample under a condition, (B, ...), on the CPU and in the order of the samples. Noise
-    is drawn on the CPU, so that the device does not change it; draw 0 is that of the tables, others are independent."""
+    """The task's answers under a condition, tensors (B, ...) on the CPU in the order of the samples. Noise is drawn on
+    the CPU, so the device does not change it. Draw 0 is that of the tables; other draws are independent of it."""
     task = task_for(system, task)
     check_samples(system, test)
     if isinstance(test, Batch):
@@ -68,16 +70,18 @@ def answers(system: System, test: Samples, condition: Condition, task: Task | No
 
 
 def task_for(system: System, task: Task | None) -> Task:
-    """The task to judge by: the system's own, also where only its label was named."""
+    """The task that scores a system: its own by default, or where `task` names the same label without classes."""
     own = system.settings["task"]
     same = isinstance(task, Classify) and isinstance(own, Classify) and not task.classes and task.label == own.label
     return own if task is None or same else task
 
 
 def judged(system: System, samples: Samples, condition: Condition, task: Task, noise: torch.Generator) -> Answers:
-    """`task.judge` of all samples, in parts. A Batch is corrupted as a whole, samples read on demand chunk by chunk
-    from the same stream. The observed batch carries no labels."""
-    chunks = [samples] if isinstance(samples, Batch) else (samples[part] for part in chunks_of(len(samples)))
+    """The answers of `task.judge` for all samples, computed in parts. A Batch is corrupted as a whole, samples read on
+    demand chunk by chunk from the same stream. The observed batch has no labels."""
+    count = len(samples)
+    parts = np.split(np.arange(count), range(512, count, 512))
+    chunks = [samples] if isinstance(samples, Batch) else (samples[part] for part in parts)
     kept: list[Answers] = []
     for clean in chunks:
         observed = corrupt(clean, condition, noise).replace(labels={})
@@ -87,25 +91,13 @@ def judged(system: System, samples: Samples, condition: Condition, task: Task, n
     return {name: torch.cat([part[name] for part in kept]) for name in kept[0]}
 
 
-def chunks_of(count: int, size: int = 512) -> list[np.ndarray]:
-    return np.split(np.arange(count), range(size, count, size))
-
-
 @dataclass(frozen=True)
 class Pair:
-    """Samples as recorded and as observed, which are cut alike and moved to the device together."""
+    """Clean and observed samples, which are indexed and moved to the device together."""
 
     clean: Batch
     observed: Batch
     device: torch.device
-
-    @property
-    def name(self) -> str:
-        return self.clean.name
-
-    @property
-    def shapes(self) -> dict[str, Shape]:
-        return self.clean.shapes
 
     @property
     def work(self) -> np.ndarray | None:
@@ -119,8 +111,8 @@ class Pair:
 
 
 def noise_cost(system: System, test: Batch, conditions: Sequence[Condition], draws: int = 20) -> pd.DataFrame:
-    """UA on clean data minus UA under each condition, a mean over so many draws of the noise: the columns of `evaluate`
-    (metric "UA lost"), `error` and `groups`.
+    """UA on clean data minus UA under each condition, mean over `draws` of the noise: the columns of `evaluate` (metric
+    "UA lost"), `error` and `groups`.
 
     `error` is the standard error over the `groups` speakers of the test split (`metrics.ua_difference`). `evaluate`
     cannot know it: folds and seeds meet the same test samples under the same draw. Raises as `evaluate` does, and
@@ -146,12 +138,6 @@ def noise_cost(system: System, test: Batch, conditions: Sequence[Condition], dra
     for condition in conditions:
         noisy = torch.stack([right(condition, draw) for draw in range(draws)]).mean(0)
         value, error = ua_difference(task.labels(test).cpu(), clean - noisy, test.speaker)
-        words = {
-            "condition": condition.header(test.modalities),
-            "noise": condition.noise_name,
-            "level": condition.level_name,
-        }
-        rows.append(
-            words | {"metric": "UA lost", "value": round(value, 6), "error": round(error, 6), "groups": speakers}
-        )
+        scores = {"metric": "UA lost", "value": round(value, 6), "error": round(error, 6), "groups": speakers}
+        rows.append(words_of(condition, test) | scores)
     return pd.DataFrame(rows)

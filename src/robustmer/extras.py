@@ -1,4 +1,4 @@
-"""Packages that one part of the library needs (`pip install 'robustmer[NAME]'`), imported only where they are used."""
+"""Optional packages (`pip install 'robustmer[NAME]'`), imported only where they are used."""
 
 
 class MissingExtra(ImportError):

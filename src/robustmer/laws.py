@@ -1,6 +1,6 @@
-"""Laws that every system keeps, on any kind of output. The tests run each of them for each system of the library.
+"""Laws of systems, for any kind of output. The tests check each law for each system of the library.
 
-A system of one's own is checked with the same functions: `laws.check(MySystem)`.
+`laws.check(MySystem)` checks a system of your own.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from robustmer.training import fit, learn, seeded, steps_of, upstream_options
 
 @dataclass(frozen=True)
 class Setting:
-    """What a system is made for: shapes, how long samples are at most, a task, and options."""
+    """A small problem: shapes of frames, the largest number of frames, a task, and options of the system."""
 
     shapes: Mapping[str, Shape]
     longest: int = 1
@@ -46,7 +46,7 @@ SETTINGS: dict[str, Setting] = {
 
 
 def small_batch(setting: Setting, samples: int = 12, seed: int = 0) -> Batch:
-    """Ragged samples whose label shows in every modality, louder than the noise."""
+    """Samples of different lengths whose label shows in every modality, louder than the noise."""
     random, task, group = np.random.default_rng(seed), setting.task, np.arange(samples) % 3
     sequences = {}
     for m, shape in setting.shapes.items():
@@ -70,7 +70,7 @@ def make(system: type[System], setting: Setting, **options) -> System:
 
 
 def off_zero(system: System) -> System:
-    """Weights that begin at zero pass nothing on."""
+    """The system with perturbed weights: weights that are zero at first would hide a leak."""
     with torch.no_grad(), seeded("off zero"):
         for p in system.parameters():
             p += 0.05 * torch.randn_like(p)
@@ -78,7 +78,7 @@ def off_zero(system: System) -> System:
 
 
 def visible(output: Output, batch: Batch) -> dict[str, Tensor]:
-    """An output by name, without the frames that were not recorded where it has the frames of a modality."""
+    """An output by name. Where it has the frames of a modality, padding is set to zero."""
     named = {"output": output} if isinstance(output, Tensor) else dict(output)
     for m, x in named.items():
         if m in batch.mask and x.shape[:2] == batch.mask[m].shape:
@@ -96,7 +96,7 @@ def assert_same(one: Mapping[str, Tensor], other: Mapping[str, Tensor], why: str
 
 
 def absences(setting: Setting) -> list[tuple[str, Condition]]:
-    """Each modality that may be absent beside others, and its condition; none of a single modality."""
+    """Each modality with the condition in which it alone is absent; empty for a single modality."""
     names = tuple(setting.shapes)
     return [(m, Condition(seen=tuple(n for n in names if n != m))) for m in names if len(names) > 1]
 
@@ -128,7 +128,7 @@ def a_prediction_does_not_see_the_label(system, setting):
 
 
 def an_absent_modality_changes_no_output(system, setting):
-    """Whatever values an absent modality has, even nan, the output is the same to the last bit."""
+    """The values of an absent modality, even nan, do not change a bit of the output."""
     made, batch = off_zero(make(system, setting)).eval(), small_batch(setting)
     for absent, condition in absences(setting):
         observed = corrupt(batch, condition, stream("law"))
@@ -138,8 +138,8 @@ def an_absent_modality_changes_no_output(system, setting):
 
 
 def an_absent_modality_changes_no_loss(system, setting):
-    """In training too, whatever values an absent modality has, every term is the same to the last bit: in samples that
-    lose it, and in samples that never had it. A gradient would not show it, as a random draw passes none."""
+    """The values of an absent modality do not change a bit of any term in training: in samples that lost it, and in
+    samples that never had it. Gradients would not show this, because random draws have none."""
     made, batch = off_zero(make(system, setting).train()), small_batch(setting)
     half = torch.arange(len(batch)) % 2 == 0
     for absent, _ in absences(setting):
@@ -156,8 +156,8 @@ def an_absent_modality_changes_no_loss(system, setting):
 
 
 def an_absent_modality_gets_no_gradient(system, setting):
-    """With a modality absent from every sample, no gradient reaches its features, but some gradient the others: not in
-    every objective (which may need both of two modalities), but in one."""
+    """With a modality absent from every sample, its features get no gradient in any objective, and the others get one
+    in some objective (an objective may need both of two modalities)."""
     made, batch = off_zero(make(system, setting).train()), small_batch(setting)
     for absent, condition in absences(setting):
         observed, learns = corrupt(batch, condition, stream("law")), False
@@ -172,7 +172,7 @@ def an_absent_modality_gets_no_gradient(system, setting):
 
 
 def a_step_changes_its_own_parameters_and_no_others(system, setting):
-    """Nor does it change the buffers of modules all of whose parameters belong to others."""
+    """It also leaves the buffers of modules unchanged that have no parameter of this objective."""
     made, batch = make(system, setting).train(), small_batch(setting)
     observed = corrupt(batch, Condition(noise={next(iter(batch.x)): NoiseScheduler(snr_db=-10)}), stream("law"))
     clean = with_targets(made, batch)
@@ -195,7 +195,7 @@ def a_step_changes_its_own_parameters_and_no_others(system, setting):
 
 
 def frozen_parts_do_not_move(system, setting):
-    """Neither parameters nor buffers of upstream systems, in training and in evaluation."""
+    """Parameters and buffers of upstream systems stay as they are, in training and in evaluation."""
     made, batch = make(system, setting), small_batch(setting)
     before = {name: {k: t.clone() for k, t in getattr(made, name).state_dict().items()} for name in made.frozen()}
     fit(made, batch, batch, CLEAN, Budget(epochs=0, min_steps=1, checks=1), seed="law")
@@ -221,7 +221,7 @@ def a_loaded_system_predicts_the_same_for_raw_samples(system, setting):
 
 
 def one_small_batch_can_be_overfitted(system, setting):
-    """Within 300 steps all classes are right, or the error of another task falls by a fifth."""
+    """Within 300 steps all classes are right, or the error of any other task falls by a fifth."""
     made, batch, values = make(system, setting), small_batch(setting), []
     for record in steps_of(made, batch, batch, CLEAN, Budget(epochs=0, min_steps=300, checks=30), seed="law"):
         values.append(record[f"valid_{setting.task.selects_by}"])
@@ -242,7 +242,7 @@ def training_is_repeatable(system, setting):
 
 
 def a_modality_that_is_absent_from_all_of_train_leaves_all_finite(system, setting):
-    """In training without it, and in evaluation with it."""
+    """Weights and outputs are finite after a training without it, also in evaluation with it."""
     batch, made = small_batch(setting), make(system, setting)
     budget, mixture = (
         Budget(epochs=0, min_steps=2, checks=1, batch_size=4),
@@ -269,8 +269,8 @@ LAWS: list[Callable[[type[System], Setting], None]] = [
 
 
 def terms_that_read_clean(system: type[System], setting: Setting) -> set[str]:
-    """The terms of the losses that change with other clean samples behind the same observed ones: those that have a
-    clean target. The term of the task among them is a leak."""
+    """The terms of the losses that change with the clean samples behind the same observed ones: those with a clean
+    target. The term of the task among them is a leak."""
     made, batch = off_zero(make(system, setting)).train(), small_batch(setting)
     noisy = Condition(noise={m: NoiseScheduler(snr_db=-10) for m in setting.shapes})
     observed = corrupt(batch, uniform([noisy, *(c for _, c in absences(setting))]), stream("targets"))
@@ -285,8 +285,8 @@ def terms_that_read_clean(system: type[System], setting: Setting) -> set[str]:
 
 
 def check(system: type[System], settings: Mapping[str, Setting] = SETTINGS) -> set[str]:
-    """All laws in all settings (SETTINGS, or yours for other shapes and tasks); an AssertionError names the law that is
-    broken. Returns what no law can judge, the terms that read clean samples: look whether all of them should."""
+    """Check all laws in all settings (SETTINGS, or your own for other shapes and tasks). Raises AssertionError with the
+    law that is broken. Returns the terms of the losses that read clean samples: check that all of them should."""
     for law in LAWS:
         for name, setting in settings.items():
             try:

@@ -1,4 +1,4 @@
-r"""The noise scheduler of NMER section 2.2: which noise, how much of it, and how it is added.
+r"""The noise scheduler of NMER section 2.2: kinds of noise, their level, and their addition to features.
 
 Making noise and adding it are two steps. A *kind* makes a noise tensor: `Gaussian()`, `Impulse(p)`, or any callable
 `(shape, generator) -> Tensor` of yours. A *schedule* says how the noise grows over T steps. `NoiseScheduler` joins the
@@ -67,9 +67,9 @@ class Impulse:
 
 @dataclass(frozen=True)
 class Zeros:
-    """Nothing at all. What a schedule takes from the signal is not replaced, so with `ZEROS` a modality is zeros and
-    still counts as present, as in the work before NMER (3.2). Its power is 0: the true SNR of a level is inf, or -inf
-    where no signal is left."""
+    """Zeros in place of noise. The share of the signal that a schedule removes is not replaced: with `ZEROS` a modality
+    is zero and still counts as present, as in the work before NMER (3.2). Its power is 0, so the true SNR is inf, or
+    -inf where no signal is left."""
 
     power = 0.0
 
@@ -81,24 +81,24 @@ Kind = Callable[[tuple[int, ...], torch.Generator], Tensor]
 
 
 def kind_name(kind: Kind) -> str:
-    """How tables spell a kind: `gaussian`, `impulse`, or the name of a user's function or class."""
+    """The name of a kind in tables: `gaussian`, `impulse`, or that of a user's function or class."""
     return (getattr(kind, "__name__", None) or type(kind).__name__).lower()
 
 
 def kind_power(kind: Kind) -> float:
-    """Mean square of a kind's noise: its `power` where it states one, else measured on 2^18 values."""
+    """The mean square of a kind's noise: its attribute `power`, else measured on 2^18 values."""
     if hasattr(kind, "power"):
         return float(kind.power)
     return float(draw(kind, (64, 64, 64), stream("power of", kind_name(kind))).double().square().mean())
 
 
 def draw(kind: Kind, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Noise of this kind and shape, checked: a user's callable may return anything."""
+    """Noise of this kind and shape. Raises ValueError where a user's callable returns anything else."""
     noise = kind(shape, generator)
     if not isinstance(noise, Tensor) or noise.shape != torch.Size(shape):
         came = f"a tensor of shape {tuple(noise.shape)}" if isinstance(noise, Tensor) else type(noise).__name__
         raise ValueError(
-            f"noise {kind_name(kind)!r} was asked for a tensor of shape {tuple(shape)} and gave {came}; "
+            f"noise {kind_name(kind)!r} was called for a tensor of shape {tuple(shape)} and returned {came}; "
             "a kind is a callable (shape, generator) -> tensor of that shape"
         )
     return noise
@@ -111,7 +111,7 @@ def draw(kind: Kind, shape: tuple[int, ...], generator: torch.Generator) -> Tens
 class Linear:
     """beta grows linearly from `start` to `stop` over exactly T steps (NMER eq. 1 and 2.2.2).
 
-    The paper never says "linearly"; it says that beta progresses from start to stop "after T steps".
+    The paper does not state the shape: beta progresses from start to stop "after T steps".
     """
 
     start: float = 0.001
@@ -136,7 +136,7 @@ class ScaledLinear:
 
 
 def alpha_bar(betas: Float[Tensor, "steps"]) -> float:
-    r"""NMER eq. 2: \bar\alpha_T = \prod_t (1 - \beta_t), the share of the signal's power that is left after T steps."""
+    r"""NMER eq. 2: \bar\alpha_T = \prod_t (1 - \beta_t), the share of the signal's power after T steps."""
     return float((1 - betas.double()).prod())
 
 
@@ -151,7 +151,7 @@ def iterate_noise(
     x: Float[Tensor, "batch time dim"], betas: Float[Tensor, "steps"], kind: Kind, generator: torch.Generator
 ) -> Float[Tensor, "batch time dim"]:
     """NMER Algorithm 1, step by step. For Gaussian noise eq. 3 has the same distribution in one step; for other kinds
-    it has the same mean and variance but another shape: many small impulses add up to something like a Gaussian."""
+    it has the same mean and variance but another shape: a sum of many small impulses is almost Gaussian."""
     for beta in betas.tolist():
         x = math.sqrt(1 - beta) * x + math.sqrt(beta) * draw(kind, tuple(x.shape), generator).to(x)
     return x
@@ -160,8 +160,8 @@ def iterate_noise(
 def snr_db(alpha_bar: float, variance: float, power: float = 1.0) -> float:
     r"""NMER eqs. 4-5 in dB: 10 log10(\bar\alpha_T \sigma^2 / (1 - \bar\alpha_T)), for noise of the given power.
 
-    The paper's formula has power 1 (the nominal SNR); with the noise's own power it is the true one. `variance` is
-    the variance of the features, as eq. 4 says, although only centred features have it as their power.
+    With power 1, as in the paper, this is the nominal SNR; with the power of the noise it is the true one. `variance`
+    is that of the features (eq. 4), which is their power only if they are centred.
 
     >>> round(snr_db(0.5, variance=1.0), 2), round(snr_db(0.5, variance=1.0, power=0.3), 2)
     (0.0, 5.23)
@@ -176,7 +176,7 @@ def snr_db(alpha_bar: float, variance: float, power: float = 1.0) -> float:
 
 
 def variance_for(wanted_db: float, alpha_bar: float) -> float:
-    """Eq. 5 solved for sigma^2: the variance that features must have to be at this level.
+    """Eq. 5 solved for sigma^2: the variance of features whose SNR is `wanted_db`.
 
     >>> round(variance_for(0.0, 0.5), 3), round(variance_for(10.0, 0.5), 3)
     (1.0, 10.0)
@@ -186,23 +186,23 @@ def variance_for(wanted_db: float, alpha_bar: float) -> float:
 
 @lru_cache(maxsize=16)
 def alpha_bars(schedule) -> Float[Tensor, "steps"]:
-    """alpha_bar_T for T = 1 .. MAX_STEPS, each from its own schedule of exactly T steps."""
+    """alpha_bar_T for T = 1 .. MAX_STEPS, each from a schedule of exactly T steps."""
     return torch.tensor([alpha_bar(schedule.betas(steps)) for steps in range(1, MAX_STEPS + 1)], dtype=torch.float64)
 
 
 def steps_for(wanted_db: float, variance: float, schedule=Linear(), tolerance_db: float | None = 1.0) -> int:
     """The T whose nominal SNR (eq. 5) is nearest to the wanted one, for features of this variance.
 
-    T is an integer, so the SNR reached differs, by up to about 0.5 dB at T near 5 and more below. A difference above
-    `tolerance_db` is a ValueError that names the levels on either side; `tolerance_db=None` takes the nearest level.
+    T is an integer, so the SNR differs from the wanted one: by up to 0.5 dB at T near 5 and more below. Raises
+    ValueError, with the levels on either side, where it differs by more than `tolerance_db` (None: any nearest level).
 
     >>> [steps_for(level, variance=1.0) for level in (-10, -20, -30, -40)]
     [46, 88, 132, 176]
     """
     if not (math.isfinite(variance) and variance > 0):
         raise ValueError(
-            f"an SNR of {wanted_db:g} dB was asked for features of variance {variance:g}: "
-            "without a positive variance there is no signal; give T by `steps`, or other features"
+            f"features of variance {variance:g} have no SNR of {wanted_db:g} dB: without a positive variance there is "
+            "no signal; give T by `steps`, or other features"
         )
     levels = [snr_db(a, variance) for a in alpha_bars(schedule).tolist()]
     nearest = min(range(MAX_STEPS), key=lambda i: abs(levels[i] - wanted_db))
@@ -220,7 +220,7 @@ def steps_for(wanted_db: float, variance: float, schedule=Linear(), tolerance_db
 
 @dataclass(frozen=True)
 class Level:
-    """What a scheduler does to features of one variance: T, alpha_bar, the SNR by eq. 5 and the true one, in dB."""
+    """The level of a scheduler for features of one variance: T, alpha_bar, the SNR by eq. 5 and the true one, in dB."""
 
     steps: int
     alpha_bar: float
@@ -230,7 +230,7 @@ class Level:
 
 @dataclass(frozen=True)
 class NoiseScheduler:
-    """A kind of noise at a level, given as `snr_db` (T is searched for each modality's variance) or as T itself.
+    """A kind of noise at a level: `snr_db` (T follows from each modality's variance) or T itself (`steps`).
 
     >>> NoiseScheduler(Gaussian(), snr_db=-10).at(variance=1.0).steps
     46
@@ -263,17 +263,17 @@ class NoiseScheduler:
 
     @property
     def name(self) -> str:
-        """The word of tables for the kind."""
+        """The kind in tables."""
         return kind_name(self.kind)
 
     @property
     def level(self) -> str:
-        """The word of tables for the level: the decibels asked for, or T where that was given."""
+        """The level in tables: decibels, or T where `steps` was given."""
         return f"{self.snr_db:g}" if self.steps is None else f"T={self.steps}"
 
     @lru_cache(maxsize=256)  # noqa: B019 - schedulers are few, small and frozen
     def at(self, variance: float) -> Level:
-        """What this scheduler does to features of this variance."""
+        """The level for features of this variance. Raises ValueError for noise that ignores its generator."""
         shape = (4, 4, 4)
         if not torch.equal(draw(self.kind, shape, stream("twice")), draw(self.kind, shape, stream("twice"))):
             raise ValueError(
@@ -291,10 +291,10 @@ class NoiseScheduler:
         variance: float,
         generator: torch.Generator,
     ) -> Float[Tensor, "batch time ..."]:
-        """Noisy features by eq. 3; frames that were never recorded stay silent."""
+        """Noisy features by eq. 3; padding stays zero."""
         noise = draw(self.kind, tuple(x.shape), generator).to(x)
         return add_noise(x, noise, self.at(variance).alpha_bar) * mask.reshape(*mask.shape, *[1] * (x.ndim - 2))
 
 
 ZEROS = NoiseScheduler(Zeros(), steps=1, schedule=Linear(1.0, 1.0))
-"""Zero-filling: one step with beta = 1, after which by eq. 2 exactly nothing of the signal is left."""
+"""Zero-filling: one step with beta = 1, after which the signal is exactly zero (eq. 2)."""

@@ -16,7 +16,7 @@ class RegionNoise:
     """Noise of one standard deviation on a box of a picture, in a share of its frames, clipped to [0, 1].
 
     Frames have the shape (..., height, width); the box is (top, left, height, width) in pixels. `std` is in units of
-    the picture's range. `share` is the probability that a frame is hit; a hit frame is hit in the whole box.
+    the picture's range. Each frame is hit with the probability `share`, in the entire box.
     """
 
     box: tuple[int, int, int, int]
@@ -46,7 +46,7 @@ class RegionNoise:
         variance: float | None,
         generator: torch.Generator,
     ) -> Shaped[Tensor, "batch time ..."]:
-        """Pictures of the type they had: bytes stay bytes. Raises ValueError where the box leaves the picture."""
+        """The pictures in their own type, bytes or floats. Raises ValueError where the box leaves the picture."""
         top, left, height, width = self.box
         if x.ndim < 4 or top + height > x.shape[-2] or left + width > x.shape[-1]:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Task: what is asked of a system. It decides the width of the output, the loss, the scores and the kept weights."""
+"""Task: what a system learns. It decides the width of the output, the loss, the scores and which weights are kept."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 Output = Tensor | Mapping[str, Tensor]
 Answers = dict[str, Tensor]
-"""What is kept of each sample after a forward pass, tensors (B, ...): enough to compute every score."""
+"""What an evaluation keeps of each sample, tensors (B, ...): enough to compute every score."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """Base of all tasks. `metrics` are the names of the scores; `selects_by` is the one by which validation keeps
-    weights, and `lower_is_better` those of the metrics that are errors."""
+    """Base of all tasks. `metrics` names the scores, `selects_by` the one that selects weights on the validation split,
+    and `lower_is_better` the scores that are errors."""
 
     @property
     def outputs(self) -> int:
-        """Width of a system's last layer; 0 where it gives no vector per sample."""
+        """Width of a system's last layer; 0 where a sample has no vector as output."""
         return 0
 
     @property
@@ -47,23 +47,23 @@ class Task:
         raise NotImplementedError
 
     def answers(self, output: Output, clean: Batch) -> Answers:
-        """What the scores need of each sample."""
+        """The outputs and labels that the scores compare, for each sample."""
         raise NotImplementedError
 
     def judge(self, system: System, observed: Batch, clean: Batch) -> Answers:
-        """`answers` of one forward pass. A task that needs several passes overrides this."""
+        """`answers` from one forward pass. A task that needs several passes overrides it."""
         return self.answers(system(observed), clean)
 
     def scores(self, answers: Answers) -> dict[str, float]:
-        """Every metric, over all samples."""
+        """Every metric by its name, over all samples."""
         raise NotImplementedError
 
     def validation(self, answers: Answers) -> tuple[float, float]:
-        """The score by which weights are kept, larger is better, and the loss."""
+        """The score that selects weights, larger is better, and the loss."""
         raise NotImplementedError
 
     def check(self, batch: Batch) -> None:
-        """Raises ValueError where the batch lacks what the task asks for."""
+        """Raises ValueError where the batch has no usable labels for the task."""
 
     def describe(self) -> dict[str, object]:
         """The task as JSON, for files and keys; `task_from` reads it."""
@@ -72,40 +72,46 @@ class Task:
 
 @dataclass(frozen=True)
 class OfLabel(Task):
-    """A task that predicts one label of the corpus."""
+    """Base of the tasks that predict one label of the corpus. A subclass defines `known` (its metrics by name),
+    `loss_of` a batch's output and label, and `guess`, the predictions (B,) that the metrics compare with the label."""
 
     label: str
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return tuple(self.known)
+
     def labels(self, batch: Batch) -> Tensor:
+        """The label of each sample, (B,). Raises ValueError where the batch does not have it."""
         if self.label not in batch.labels:
             names = ", ".join(batch.labels) or "none (an observed batch of an evaluation carries no labels)"
             raise ValueError(f"{batch.name} has no label {self.label!r}; it has {names}")
         return batch.labels[self.label]
 
+    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+        return self.loss_of(output, self.labels(batch))
+
     def answers(self, output: Tensor, clean: Batch) -> Answers:
         return {"output": output, "label": self.labels(clean)}
 
-    def score(self, name: str, answers: Answers) -> float:
-        """One metric, over all samples."""
-        raise NotImplementedError
-
-    def scores(self, answers: Answers) -> dict[str, float]:
-        return {name: self.score(name, answers) for name in self.metrics}
+    def scores(self, answers: Answers, names: Sequence[str] = ()) -> dict[str, float]:
+        label, guess = answers["label"], self.guess(answers["output"])
+        return {name: self.known[name](label, guess) for name in names or self.metrics}
 
     def validation(self, answers: Answers) -> tuple[float, float]:
-        score = self.score(self.selects_by, answers)
+        (score,) = self.scores(answers, [self.selects_by]).values()
         loss = float(self.loss_of(answers["output"], answers["label"]))
         return (-score if self.selects_by in self.lower_is_better else score), loss
-
-    def loss(self, output: Tensor, batch: Batch) -> Tensor:
-        return self.loss_of(output, self.labels(batch))
 
 
 @dataclass(frozen=True)
 class Classify(OfLabel):
-    """Predict a class: cross-entropy, scored by WA, UA and F1; the highest UA keeps its weights."""
+    """Predict a class: cross-entropy, scored by WA, UA and F1. Training keeps the weights with the highest UA."""
 
     classes: tuple[str, ...] = ()
+
+    known = CLASSIFICATION
+    selects_by = "UA"
 
     def __post_init__(self):
         if isinstance(self.classes, str):
@@ -120,19 +126,11 @@ class Classify(OfLabel):
             )
         return len(self.classes)
 
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        return tuple(CLASSIFICATION)
-
-    @property
-    def selects_by(self) -> str:
-        return "UA"
-
     def loss_of(self, output: Tensor, label: Tensor) -> Tensor:
         return cross_entropy(output, label)
 
-    def score(self, name: str, answers: Answers) -> float:
-        return CLASSIFICATION[name](answers["label"], answers["output"].argmax(1))
+    def guess(self, output: Tensor) -> Tensor:
+        return output.argmax(1)
 
     def check(self, batch: Batch) -> None:
         label = self.labels(batch)
@@ -149,26 +147,20 @@ class Classify(OfLabel):
 
 @dataclass(frozen=True)
 class Regress(OfLabel):
-    """Predict a number: absolute error (the L1 loss of MulT, MPLMM and CDTP), in the unit of the label. The metrics
-    are those of sentiment from -3 to 3; the lowest MAE keeps its weights."""
+    """Predict a number: absolute error (the L1 loss of MulT, MPLMM and CDTP), in the unit of the label. The metrics are
+    those of sentiment from -3 to 3. Training keeps the weights with the lowest MAE."""
 
+    known = REGRESSION
+    selects_by = "mae"
     outputs = 1
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        return tuple(REGRESSION)
-
-    @property
-    def selects_by(self) -> str:
-        return "mae"
 
     def loss_of(self, output: Tensor, label: Tensor) -> Tensor:
         if output.shape[1] != 1:  # (B, C) against (B,) would broadcast to everything against everything
             raise ValueError(f"the label {self.label!r} is a number, but the system has {output.shape[1]} outputs")
         return l1_loss(output[:, 0], label)
 
-    def score(self, name: str, answers: Answers) -> float:
-        return REGRESSION[name](answers["label"], answers["output"][:, 0])
+    def guess(self, output: Tensor) -> Tensor:
+        return output[:, 0]
 
     def check(self, batch: Batch) -> None:
         if not self.labels(batch).is_floating_point():
@@ -179,8 +171,8 @@ class Regress(OfLabel):
 
 @dataclass(frozen=True)
 class Reconstruct(Task):
-    """Reconstruct the frames of some modalities (all, if none are named): the system returns one tensor (B, T,
-    *feature) a modality. Scores are means over samples, each over its recorded frames; the first metric selects."""
+    """Reconstruct the frames of these modalities (all, if none are named). The system returns a tensor (B, T, *feature)
+    for each modality. A score is a mean over samples, each over its recorded frames; the first metric selects."""
 
     modalities: tuple[str, ...] = ()
     names: tuple[str, ...] = ("MSE",)
@@ -232,8 +224,8 @@ class Reconstruct(Task):
 
 @dataclass(frozen=True)
 class OwnError(Task):
-    """Nothing is asked but the system's own `error(clean)`, in the same units as its loss: for systems that impute or
-    generate, whose worth no prediction shows. The lowest error keeps its weights, if the system selects at all."""
+    """Score a system by its own `error(clean)`, in the unit of its loss: for systems that impute or generate and do not
+    predict. Training keeps the weights with the lowest error, if the system selects."""
 
     metrics = ("error",)
 
@@ -242,7 +234,7 @@ TASKS: dict[str, type[Task]] = {task.__name__: task for task in (Classify, Regre
 
 
 def task_from(about: Mapping[str, object], tasks: Mapping[str, type[Task]] = TASKS) -> Task:
-    """The task that `describe` wrote. Raises ValueError for a task that is not known."""
+    """The task that `describe` wrote. Raises ValueError for an unknown task."""
     about = {name: tuple(value) if isinstance(value, list) else value for name, value in about.items()}  # JSON's lists
     name = about.pop("task", None)
     if name not in tasks:

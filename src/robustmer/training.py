@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def seeded(*names: object) -> Iterator[None]:
-    """Within the block torch's global stream (first weights, dropout) has these names; then it is restored."""
+    """A block in which torch's global random stream (first weights, dropout) has these names; restored afterwards."""
     with torch.random.fork_rng(range(torch.cuda.device_count())):
         torch.manual_seed(stream(*names).initial_seed())
         yield
@@ -44,13 +44,13 @@ def fit(
     progress: Callable[[dict], None] | None = None,
     bucket: bool = True,
 ) -> History:
-    """Train a system and keep the weights with the best validation score, the later of two equal ones.
+    """Train a system; return its history. It keeps the weights with the best validation score, the later of two equals.
 
-    Every sample draws one condition of the mixture anew in every epoch; validation scores every sample under every
-    condition, with the same noise each time, and weighs conditions by their probability. `seed` names all random
-    streams. `progress` is called with each record (`rm.show_progress` draws a bar). With `bucket` samples of similar
-    length share a batch. Raises Diverged when a loss is not finite, MemoryError where a batch does not fit, and
-    ValueError for samples that the system was not made for.
+    Every sample draws one condition of the mixture anew in every epoch. Validation scores every sample under every
+    condition, always with the same noise, and weighs conditions by their probabilities. `seed` names all random
+    streams. `progress` is called with each record (`rm.show_progress()` draws a bar). With `bucket`, samples of similar
+    length share a batch. Raises Diverged for a loss that is not finite, MemoryError for a batch that does not fit, and
+    ValueError for samples of other modalities or shapes than the system's.
     """
     records = []
     for record in steps_of(system, train, valid, mixture, budget, seed, bucket):
@@ -70,8 +70,8 @@ def steps_of(
     seed: object = 0,
     bucket: bool = True,
 ) -> Iterator[dict]:
-    """The training beneath `fit` as a generator: it trains while its records are consumed, for live plots. The best
-    weights are in place when it is exhausted."""
+    """The training of `fit` as a generator of its records, for live plots: it trains while it is consumed. The system
+    has its best weights when the generator is exhausted."""
     task: Task = system.settings["task"]
     for split in (train, valid):
         check_samples(system, split)
@@ -137,8 +137,8 @@ def steps_of(
 def learn(
     objective: Objective, optimizer: torch.optim.Optimizer, clean: Batch, observed: Batch
 ) -> dict[str, torch.Tensor]:
-    """One step of an objective, and the values of its terms. A loss may pass through parameters of other objectives (a
-    GAN's critic): they do not step here, and their gradient is cleared before they do."""
+    """One step of an objective; returns the values of its terms. A loss may pass through parameters of other objectives
+    (a GAN's critic): they do not move, and their gradients are cleared before their own step."""
     optimizer.zero_grad(set_to_none=True)
     terms = objective.loss(clean, observed)
     values = list(terms.values())
@@ -158,8 +158,8 @@ def refuse_infinite(system: System, step: int, values: Mapping[str, float]) -> N
 
 
 def validate(system: System, valid: Samples, parts: Mapping[Condition, int]) -> tuple[float, float]:
-    """The score that selects and the loss of the task, means over the mixture, every sample under every condition. A
-    task that asks for the system's own error gets it from the same random stream each time."""
+    """The score that selects weights and the loss of the task, means over the mixture, every sample under every
+    condition. For the task `OwnError` both come from the system's error, always with the same random stream."""
     task: Task = system.settings["task"]
     if isinstance(task, OwnError):
         system.eval()
@@ -195,10 +195,10 @@ def train(
     device: str = "cpu",
     progress: Callable[[dict], None] | None = None,
 ) -> tuple[System, History]:
-    """Train a system on one fold of a corpus: first the upstream systems that are not handed in, then the system.
+    """Train a system on one fold of a corpus: first its upstream systems that are not given, then the system itself.
 
-    Without a task it learns the corpus's first label. The same arguments give the same weights, and the weights of an
-    `experiments.Recipe` with them. Raises as `fit` does.
+    The default task is to predict the first label of the corpus. The same arguments, also as an `experiments.Recipe`,
+    give the same weights. Raises as `fit` does.
     """
     options = {**option_defaults(system), **(options or {})}
     task, splits = complete(task, corpus.labels), corpus.fold(fold)
@@ -218,7 +218,7 @@ def train_as(
     device: str,
     progress: Callable[[dict], None] | None = None,
 ) -> tuple[System, History]:
-    """A system trained as an `Upstream` declares it, after those that it starts from and that are not handed in."""
+    """A system trained as an `Upstream` declares it, after its own upstream systems that are not given."""
     trained, system = dict(upstream), declared.system
     budget = dataclasses.replace(budget, share=declared.share * budget.share)
     for name, needed in system.starts_from(options).items():
@@ -234,13 +234,13 @@ def train_as(
 
 
 def upstream_options(needed: Upstream, options: Mapping[str, object]) -> dict[str, object]:
-    """The options of an upstream system: those that the downstream system passes on, and its own."""
+    """The options of an upstream system: its defaults, those that the downstream system passes on, and its own."""
     passed = {name: options[name] for name in needed.passes}
     return option_defaults(needed.system) | passed | dict(needed.options)
 
 
 def names_of(streams: str, fold: int, seed: int) -> str:
-    """What heads the names of all random streams of a training."""
+    """The first part of the names of all random streams of a training."""
     return f"{streams}, fold {fold}, seed {seed}"
 
 
@@ -252,8 +252,8 @@ def construct(
     upstream: Mapping[str, System],
     seed: str,
 ) -> System:
-    """A system with its first weights. Upstream systems are made anew in the same stream, first and in order, and then
-    get their trained weights: so first weights do not depend on where trained weights come from."""
+    """A system with its first weights and copies of its upstream systems. The copies are made in the same random
+    stream, in order, before they get their trained weights: first weights do not depend on where those come from."""
     with seeded(seed, "initial weights"):
         copies = {name: untrained(trained) for name, trained in upstream.items()}
         for name, copy in copies.items():
@@ -272,7 +272,7 @@ def untrained(system: System) -> System:
 
 
 def show_progress(total: int | None = None) -> Callable[[dict], None]:
-    """A progress bar for `fit(progress=...)`: one step a check, with the last validation score."""
+    """A progress bar for `fit(progress=...)`: it advances with each check and shows the validation score."""
     bar = tqdm(total=total, unit="check")
 
     def update(record: dict) -> None:

@@ -157,23 +157,20 @@ def small_multiples(
         for ax, panel in zip(axes, panels, strict=True):
             for (name, _), line in frame.sort_values("x").groupby(["system", "group"], sort=False):
                 look = systems[name]
+                style = {"color": GREY, "linewidth": 0.9, "alpha": 0.45, "zorder": 1}
                 if name == panel:
-                    ax.fill_between(
-                        line["x"], line["low"], line["high"], color=look.colour, alpha=0.2, linewidth=0, zorder=2
-                    )
-                    ax.plot(
-                        line["x"],
-                        line["value"],
-                        color=look.colour,
-                        linewidth=2.2,
-                        marker=look.marker,
-                        markersize=5,
-                        zorder=4,
-                    )
+                    band = {"color": look.colour, "alpha": 0.2, "linewidth": 0, "zorder": 2}
+                    ax.fill_between(line["x"], line["low"], line["high"], **band)
+                    style = {
+                        "color": look.colour,
+                        "linewidth": 2.2,
+                        "marker": look.marker,
+                        "markersize": 5,
+                        "zorder": 4,
+                    }
                 elif name == reference:
-                    ax.plot(line["x"], line["value"], color=INK, linewidth=1.4, linestyle="--", zorder=3)
-                else:
-                    ax.plot(line["x"], line["value"], color=GREY, linewidth=0.9, alpha=0.45, zorder=1)
+                    style = {"color": INK, "linewidth": 1.4, "linestyle": "--", "zorder": 3}
+                ax.plot(line["x"], line["value"], **style)
             if chance is not None:
                 ax.axhline(chance, color=MUTED, linewidth=1, linestyle=":", zorder=1)
             ax.set_title(textwrap.fill(systems[panel].label, max(12, int(width / columns / 8))), fontsize=12)
@@ -183,9 +180,8 @@ def small_multiples(
         axes[0].invert_xaxis()
         for group, words in (groups or {}).items():
             top = frame[(frame["group"] == group) & (frame["x"] == ticks[0])]["value"].max()
-            axes[-1].annotate(
-                words, (ticks[0], top), xytext=(0, 6), textcoords="offset points", ha="right", fontsize=10.5
-            )
+            style = {"textcoords": "offset points", "ha": "right", "fontsize": 10.5}
+            axes[-1].annotate(words, (ticks[0], top), (0, 6), **style)
         figure.supxlabel(xlabel, fontsize=12)
         figure.supylabel(ylabel, fontsize=12)
         handles = [Line2D([], [], color=GREY, linewidth=0.9, label="the other systems")]

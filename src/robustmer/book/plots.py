@@ -1,7 +1,6 @@
 """Figures of the method pages: lines, tiles, clouds of points, stacked bars, and diagrams of boxes and arrows.
 
-As in `figures`, they draw at a width in CSS pixels, stack their panels where that is narrow, and return a figure for
-`picture.show`.
+Each function returns a figure for `picture.show`. `width` is in CSS pixels; a narrow figure stacks its panels.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from robustmer.book.figures import axes_of
 from robustmer.book.picture import INK, MUTED, PAPER, RULE, STYLE, TIP, WIDE
 
 COLOURS = ("#2F7FC1", "#D9600A", "#2E9A62", "#9367C8", "#C9589C", "#16909C")
-"""For series that are no systems, with a contrast of at least 3:1 on the light and on the dark page."""
+"""Colours of series that are no systems. Their contrast is at least 3:1 on the light and on the dark page."""
 
 NARROW_LEGEND = 500
-"""Below this width a legend has one column."""
+"""The width in pixels below which a diagram runs downwards."""
 
 
 def lines(
@@ -31,9 +30,9 @@ def lines(
     ylim=None, log: bool = False, sharey: bool = True, steps: bool = False, colours: Sequence[str] = COLOURS,
     columns: int = 0,
 ) -> Figure:  # fmt: skip
-    """Curves: columns series, x and value, optional panel, and low and high for a band. `marks` has the same columns
-    (and optional note) and is drawn as points in the colour of its series; `at` draws thin horizontal lines, `diagonal`
-    the line on which x and value are equal."""
+    """Curves from the columns series, x and value, the optional panel, and low and high for a band. `marks` (the same
+    columns, and optional note) are points in the colour of their series, `dashed` series have dashed lines. `at` draws
+    thin horizontal lines, `diagonal` the line x = value."""
     frame = frame if "panel" in frame else frame.assign(panel="")
     marks = frame[:0] if marks is None else marks if "panel" in marks else marks.assign(panel="")
     series = list(dict.fromkeys([*frame["series"], *marks["series"]]))
@@ -51,15 +50,8 @@ def lines(
                     ax.fill_between(part["x"], part["low"], part["high"], color=colour[name], alpha=0.2, linewidth=0)
                 for point in points.to_dict("records"):
                     note = f"{point.get('note') or name} {point['value']:.3g}".replace("-", "−")
-                    ax.plot(
-                        [point["x"]],
-                        [point["value"]],
-                        "o",
-                        color=colour[name],
-                        markersize=6.5,
-                        mec=PAPER,
-                        gid=TIP + note,
-                    )
+                    style = {"color": colour[name], "markersize": 6.5, "mec": PAPER, "gid": TIP + note}
+                    ax.plot([point["x"]], [point["value"]], "o", **style)
             if diagonal:
                 ax.axline((0, 0), slope=1, color=MUTED, linewidth=1, linestyle="--", zorder=0)
             for y in at:
@@ -77,7 +69,7 @@ def lines(
 
 
 def columns_of(width: int, labels: Iterable[str]) -> int:
-    """Columns of a legend that fits the width."""
+    """The number of columns of a legend with these labels that fits the width."""
     labels = list(labels)
     fit = int(width // (7.5 * max(map(len, labels)) + 55))
     return max(1, min(len(labels), fit))
@@ -88,8 +80,9 @@ def tiles(
     legend: Sequence[str] = (), limits: tuple[float, float] = (-3, 3), ratios: Sequence[float] | None = None,
     row_px: float = 26, stacked: bool = True, xlabel: str = "",
 ) -> Figure:  # fmt: skip
-    """Tables as coloured cells, one panel a table, whose index names the rows. `colours` is a colour map for numbers
-    within `limits`, or one colour for each of 0, 1, ..., which `legend` explains. Column names that are text show."""
+    """Tables as coloured cells, one panel a table; the index names the rows. `colours` is a colour map for numbers
+    within `limits`, or a list of colours for the numbers 0, 1, ..., with their meanings in `legend`. Column names are
+    shown if they are text."""
     from matplotlib import pyplot
 
     frames, one_column = list(panels.values()), stacked or width < 500
@@ -125,7 +118,7 @@ def tiles(
 
 
 def clouds(frame: pd.DataFrame, columns: int, width: int = WIDE, side: float = 0) -> Figure:
-    """Points without axes: columns panel, series, x and y. A row has `columns` panels, or two where it is narrow."""
+    """Points without axes, from the columns panel, series, x and y: `columns` panels a row, or two if narrow."""
     columns = columns if width >= 500 else 2
     panels, series = (list(dict.fromkeys(frame[name])) for name in ("panel", "series"))
     with mpl.rc_context(STYLE):
@@ -145,7 +138,8 @@ def clouds(frame: pd.DataFrame, columns: int, width: int = WIDE, side: float = 0
 def stacks(
     frame: pd.DataFrame, xlabel: str, width: int = WIDE, bars: Mapping[str, float] | None = None, bar: str = ""
 ) -> Figure:
-    """Stacked horizontal bars: columns row, part and value. `bars` draws an upright line in a row, named by `bar`."""
+    """Stacked horizontal bars from the columns row, part and value. `bars` draws a vertical line in a row, with the
+    label `bar`."""
     from matplotlib import pyplot
 
     rows, parts = (list(dict.fromkeys(frame[name])) for name in ("row", "part"))
@@ -172,8 +166,8 @@ def diagram(
     boxes: Mapping[str, tuple[float, float, str]], arrows: Iterable[tuple[str, str, str]], width: int = WIDE,
     size: tuple[float, float] = (2.0, 0.9), pitch: tuple[float, float] = (2.7, 1.5),
 ) -> Figure:  # fmt: skip
-    """Boxes (name -> column, row and kind, which decides the colour) joined by arrows (from, to, words). Columns run to
-    the right, or down where it is narrow. A box of an empty kind has no frame."""
+    """Boxes (name -> column, row, kind) joined by arrows (from, to, words). The kind of a box decides its colour; one
+    of an empty kind has no frame. Columns run to the right, or downwards in a narrow figure."""
     from matplotlib import pyplot
 
     kinds = [kind for kind in dict.fromkeys(kind for *_, kind in boxes.values()) if kind]

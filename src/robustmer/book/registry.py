@@ -22,7 +22,7 @@ class System(NamedTuple):
 
 
 class Metric(NamedTuple):
-    """`unit` is what a difference is counted in; `scale` turns the stored number into that unit."""
+    """How a metric is named and explained. `unit` is that of differences; `scale` converts stored numbers to it."""
 
     label: str
     meaning: str

@@ -1,4 +1,4 @@
-"""Comparisons as data: a contrast holds places of tables, and one rule gives each its verdict."""
+"""Contrast: a comparison of places of tables, with one rule for its verdict; Claim: a statement of a paper."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from robustmer.experiments.tables import Label, Place, Results, Table, nearest, 
 
 @dataclass(frozen=True)
 class Contrast:
-    """The sum of `more` minus the sum of `less`, divided by `per`: expected to be above 0. `rows` are the labels of the
-    two sides, where it compares two rows."""
+    """The sum of the places `more` minus that of `less`, divided by `per`, which should be above 0. `rows` holds the
+    two labels of a comparison of two rows."""
 
     what: str = field(compare=False)
     more: tuple[Place, ...] = field(repr=False)
@@ -28,18 +28,19 @@ class Contrast:
 
     @property
     def printed(self) -> dict[str, float]:
-        """The same comparison of the paper's printed numbers, for each of its corpora that has all of them."""
+        """The same comparison of the paper's numbers, for each of its corpora that has all of them."""
         shared = [c for c in self.places[0].printed if all(c in place.printed for place in self.places)]
         more, less = ({c: sum(p.printed[c] for p in side) for c in shared} for side in (self.more, self.less))
         return {c: (more[c] - less[c]) / self.per for c in shared}
 
     def measure(self, results: Results, scale: float = 1) -> dict[str, object]:
-        """The line of `measure` for this contrast alone: no family, so p_holm is p."""
+        """The line of `measure` for this contrast alone, without a family: p_holm is p."""
         return measure([self], results, scale).iloc[0].to_dict()
 
     def evidence(self, results: Results) -> pd.DataFrame:
-        """The scores behind it, a line each. To get the effect again: the mean of each `place` for each fold and seed,
-        the sum of `more` minus that of `less`, divided by `per`, then the mean over seeds, then over folds."""
+        """The scores behind the contrast, one a line. Its effect is computed from them as follows: average each `place`
+        for each fold and seed, subtract the sum of `less` from that of `more`, divide by `per`, and average over seeds,
+        then over folds."""
         kept = set(lines_of(differences([self], results), "fold", "seed"))
         lines = []
         for number, place in enumerate(self.places):
@@ -52,7 +53,8 @@ class Contrast:
 
 
 def difference(table: Table, more: Label, less: Label, what: str = "") -> Contrast:
-    """One row of a table minus another, mean over all columns that both have. Raises ValueError where they share none.
+    """The contrast of two rows of a table, mean over the columns of both. Raises ValueError for rows without a shared
+    one.
 
     `difference(tables["2"].where(metric="UA"), Row("NMER"), Row("MEN", "clean")).measure(results, scale=100)`
     """
@@ -64,8 +66,8 @@ def difference(table: Table, more: Label, less: Label, what: str = "") -> Contra
 
 
 def differences(contrasts: Sequence[Contrast], results: Results) -> pd.DataFrame:
-    """Contrasts, by their number (`contrast`), for each fold and seed that has all of their places: fold, seed, value,
-    test_to_train and unit."""
+    """The values of contrasts, by their number (`contrast`), for each fold and seed with all of their places: fold,
+    seed, value, test_to_train and unit."""
     numbered = {(i, j): place for i, contrast in enumerate(contrasts) for j, place in enumerate(contrast.places)}
     sign = {(i, j): (1 if j < len(contrasts[i].more) else -1) / contrasts[i].per for i, j in numbered}
     frame = values(numbered, results)
@@ -78,11 +80,11 @@ def differences(contrasts: Sequence[Contrast], results: Results) -> pd.DataFrame
 
 
 def measure(contrasts: Collection[Contrast], results: Results, scale: float = 1) -> pd.DataFrame:
-    """A line for each contrast of ONE family, with MEASURED: effect, low, high, std and `detectable` (the smallest
-    difference that it could have shown: 80% power, corrected) times `scale`, 100 for points; p, and p_holm corrected
-    for the family; the verdict, and `why` it cannot be tested.
+    """A line for each contrast of ONE family, with the columns of MEASURED. Effect, low, high, std and `detectable`
+    (the smallest difference that the test detects with 80% power, corrected) are multiplied by `scale`, 100 for points.
+    p_holm is p corrected for the family; `why` is the reason if a contrast cannot be tested.
 
-    Equal contrasts are one hypothesis. Comparisons with a constant prediction are outside: verdict `reference`.
+    Equal contrasts are one hypothesis. Contrasts with a constant prediction are not tested: verdict `reference`.
     """
     family = list(dict.fromkeys(contrasts))
     frame = differences(family, results).dropna(subset="value")
@@ -117,8 +119,8 @@ MEASURED = ("contrast", "what", "effect", "low", "high", "p", "p_holm", "detecta
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of a paper in our words, where it is, the contrasts that it makes, the rows of the paper's published
-    claims that it covers (`numbers`) and the numbers that it prints, in points."""
+    """A statement of a paper in our words (`says`), its section (`where`), its contrasts, the rows of the paper's
+    transcribed claims that it covers (`numbers`) and the differences that it prints, in points."""
 
     where: str
     says: str
@@ -128,8 +130,8 @@ class Claim:
 
 
 def verdicts(claims: Sequence[Claim], results: Results, planned: Sequence[Contrast] = ()) -> pd.DataFrame:
-    """`measure`, in points, of every contrast of the claims and of the planned ones, as ONE family: with the claim's
-    number (0 if planned), where and says, and the `size` of the effect against the number that the text prints."""
+    """`measure`, in points, of every contrast of the claims and the planned ones, as ONE family. Further columns:
+    number of the claim (0 if planned), where, says, and the `size` of the effect against the number in the text."""
     lines = [(i, claim, contrast) for i, claim in enumerate(claims, 1) for contrast in claim.contrasts]
     lines += [(0, Claim("planned", "", ()), contrast) for contrast in planned]
     out = measure([contrast for *_, contrast in lines], results, scale=100)

@@ -1,7 +1,7 @@
 """The findings of the front page: fixed sentences, numbers computed from measured and published results.
 
-A sentence holds only while its numbers do: `findings` raises ValueError where new results refute one, so that somebody
-writes another. Effects are in points; intervals are 95% and uncorrected.
+`findings` raises ValueError where new results refute a sentence, which must then be rewritten. Effects are in points;
+intervals are 95% and uncorrected.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from robustmer.experiments.tables import Label, Results
 from robustmer.noise import kind_power
 
 PEOPLE = {"nmer": ("ravdess_av", "mosi_bclstm"), "cdtp": ("ravdess_av", "mosi_sentiment")}
-"""The corpora of people that each paper's systems were measured on: one with folds of speakers, one with one split."""
+"""The corpora of people for each paper: one with folds of speakers, one with a single split."""
 
 
 class Estimate(NamedTuple):
@@ -35,8 +35,8 @@ class Estimate(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """A sentence, what the paper has in its place (`beside`), what it rests on (`chip`: people, seeds only, printed or
-    synthetic), the corpus, the page's anchor in the book, and its numbers."""
+    """A sentence, the paper's counterpart (`beside`), its evidence (`chip`: people, seeds only, printed or synthetic),
+    the corpus, the anchor of its page in the book, and its numbers."""
 
     sentence: str
     beside: str
@@ -50,7 +50,7 @@ class Finding(NamedTuple):
 
 
 def differences(paper: str, measured: Results | None = None) -> pd.DataFrame:
-    """The paper's own system minus each of the others, in points, mean over noises, levels and incomplete conditions.
+    """The paper's system minus each of the others, in points, mean over noises, levels and incomplete conditions.
 
     A line for each printed and measured difference, with the columns row (the label of the other system), dataset, kind
     (printed; people, over folds of speakers; seeds, of one split; one, a single training), value, low, high, p,
@@ -91,8 +91,8 @@ def printed(paper: str, contrast: Contrast) -> dict[str, float]:
 
 
 def skill_kept(loud: float, mild: float, chance: float) -> float:
-    """The share of its skill, the score above chance, that a system keeps from a mild to a loud level. Corpora with
-    different scores and chances compare on it.
+    """The share of its skill, the score above chance, that a system keeps from a mild to a loud level. It compares
+    corpora with different scores and chances.
 
     >>> skill_kept(loud=0.40, mild=0.55, chance=0.25)
     0.5
@@ -101,9 +101,9 @@ def skill_kept(loud: float, mild: float, chance: float) -> float:
 
 
 def skills_kept(corpus: str, measured: Results | None = None, condition: str = "none") -> pd.DataFrame:
-    """What each system keeps from -10 to -40 dB Gaussian, in UA: columns row, dataset, kind (printed, of the paper's
-    corpus beside ours, or measured), value (percent). The condition is that of `nmer.Column`: `none` for all modalities
-    noisy, `avg` for the mean over the incomplete conditions."""
+    """`skill_kept` of each system from -10 to -40 dB Gaussian, in UA: columns row, dataset, kind (printed, on the
+    paper's counterpart, or measured), value (percent). The condition is that of `nmer.Column`: `none` for all
+    modalities noisy, `avg` for the mean over the incomplete conditions."""
     measured = results("nmer") if measured is None else measured
     table = nmer.tables("paper", corpus)["5" if condition == "none" else "2"].where(metric="UA", condition=condition)
     ends = {level: table.where(noise="gaussian", level=level) for level in (-10.0, -40.0)}
@@ -119,12 +119,12 @@ def skills_kept(corpus: str, measured: Results | None = None, condition: str = "
 
 
 CLASSES = {"IEMOCAP": 4, "CMU-MOSEI": 2, "RAVDESS-AV": 8, "CMU-MOSI": 2}
-"""Chance in UA is 1 / classes. The papers' corpora are printed, so nothing else in the project knows theirs."""
+"""The number of classes of each corpus, those of the papers included. Chance in UA is 1 / classes."""
 
 
 def glance(measured: Mapping[str, Results] | None = None) -> pd.DataFrame:
     """One verdict for each claim of both papers: columns paper, number, says, dataset (empty for the paper's own
-    tables) and verdict, that of all its comparisons, or `partly`. Our own claims are left out."""
+    tables) and verdict (`partly` where comparisons differ). Our own claims are left out."""
     lines = []
     for paper, corpora in PEOPLE.items():
         claims = {corpus: PAPERS[paper].claims(corpus) for corpus in corpora}

@@ -1,4 +1,4 @@
-"""compute: train and score a graph of recipes, upstream first, on this machine or on a cluster, and lose nothing."""
+"""compute: train and score a graph of recipes, upstream first, on this machine or on a cluster."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from robustmer.experiments.work import SCORED, Refused, Result, failure, system_
 from robustmer.systems.system import System
 
 TRIES = 3
-"""A training whose worker died so often has failed."""
+"""A training fails when its worker has died this many times."""
 
 
 def compute(
@@ -36,18 +36,18 @@ def compute(
     progress: bool = True,
     keep: Iterable[Recipe] = (),
 ) -> Summary:
-    """Train what the ledger lacks of these recipes, upstream recipes first, and score each under its conditions.
+    """Train the recipes that the ledger lacks, upstream recipes first, and score each under its conditions.
 
-    Each training is written when it is done, so an interrupted run loses at most those under way, and the next run
-    computes only what is missing. Several runs on one ledger divide the work. A training that diverged is a result:
-    its scores are nan, and it is not tried again. One that failed is reported, recorded and tried again by the next
-    run; the others go on, except those that start from it.
+    Every training is written when it ends: an interrupted run loses at most those in progress, and the next run
+    computes only what is missing. Several runs on one ledger divide the work. A training that diverged is a result: its
+    scores are nan, and it is not repeated. One that failed is reported and recorded, and the next run repeats it; the
+    others go on, except those that start from it.
 
     `engine` is "local" (`workers` processes) or "dask://HOST:PORT" (the workers of a running cluster). `again` computes
-    every recipe; `fresh` also computes those that another version of the library made. Weights are kept of upstream
-    recipes and of those in `keep`; a recipe whose weights are kept is not trained again for new conditions. Raises
-    ValueError for a device or an engine that cannot be used, CorpusError for a corpus that cannot be loaded, OSError for
-    a ledger that cannot be written, and ConnectionError for a cluster that is gone.
+    every recipe; `fresh` also computes those that another version of the library made. The ledger keeps the weights of
+    upstream recipes and of those in `keep`; a recipe with stored weights is not trained again for new conditions.
+    Raises ValueError for a device or an engine that cannot be used, CorpusError for a corpus that cannot be loaded,
+    OSError for a ledger that cannot be written, and ConnectionError for a cluster that is gone.
     """
     if engine == "local":
         check_device(device)
@@ -83,7 +83,7 @@ def compute(
 
 
 def start(plan: Plan, place: Engine, running: dict[Future, Recipe], summary: Summary, device: str) -> int:
-    """Start what can be started now; returns how many trainings another process computes."""
+    """Start the trainings that can start now; returns the number of those that another process computes."""
     free, elsewhere = place.free(), 0
     for recipe in plan.ready(running.values()):
         if free < 1:
@@ -107,12 +107,12 @@ def start(plan: Plan, place: Engine, running: dict[Future, Recipe], summary: Sum
 def settle(
     recipe: Recipe, future: Future, place: Engine, plan: Plan, summary: Summary, deaths: Counter[Recipe]
 ) -> None:
-    """Write what a training came to, or let it wait again where its worker is to blame."""
+    """Write the result of a training, or let it wait again after a failure of its worker."""
     error = future.exception()
     if isinstance(error, ConnectionError):
         raise error
     if error is None and not plan.fits(recipe, future.result().record):
-        error = Refused("its data are others than those of the first result; give every worker the same corpus")
+        error = Refused("its data differ from those of the first result; give every worker the same corpus")
     if isinstance(error, Refused):
         place.refuse(future, error)
         plan.retry(recipe)
@@ -128,7 +128,7 @@ def settle(
 
 
 def write(recipe: Recipe, result: Result, plan: Plan, summary: Summary) -> None:
-    """Write a training that ended: weights and record first, then its scores."""
+    """Write a training: weights and record first, then its scores."""
     outcome, ledger = result.record["outcome"], plan.ledger
     if outcome.startswith("failed"):
         give_up(recipe, outcome, plan, summary, result.record)
@@ -147,7 +147,7 @@ def write(recipe: Recipe, result: Result, plan: Plan, summary: Summary) -> None:
 
 
 def give_up(recipe: Recipe, outcome: str, plan: Plan, summary: Summary, record: Mapping = {}) -> None:
-    """Record a training that failed, unless that would hide an earlier one that did not."""
+    """Record a training that failed, unless the ledger has an earlier result of it."""
     summary.failed[recipe.key] = f"{in_words(recipe)}: {outcome}"
     plan.failed.add(recipe)
     earlier = plan.ledger.training(recipe.key)
@@ -158,7 +158,7 @@ def give_up(recipe: Recipe, outcome: str, plan: Plan, summary: Summary, record: 
 
 
 def about(recipe: Recipe) -> dict[str, object]:
-    """What the asking process knows of a training."""
+    """The fields of a record that do not come from the worker: recipe, upstream keys and commit."""
     return {"recipe": recipe.describe(), "upstream": {name: part.key for name, part in recipe.upstream.items()},
             "commit": commit()}  # fmt: skip
 
@@ -169,8 +169,8 @@ def in_words(recipe: Recipe) -> str:
 
 @dataclass
 class Summary:
-    """What a run came to: counts of trainings, and the reason of each failure by key. `scored` counts stored systems
-    that were scored under further conditions; `trained` includes the `diverged`."""
+    """The outcome of a run: counts of trainings, and the reason of each failure by key. `scored` counts stored systems
+    that were scored under further conditions; `trained` includes the `diverged` ones."""
 
     trained: int = 0
     diverged: int = 0
@@ -187,9 +187,9 @@ class Summary:
 
 
 def trained(recipe: Recipe, ledger: Ledger, device: str = "cpu") -> System:
-    """The system of a recipe, from the ledger's weights or trained now, upstream first; its weights are then kept, so
-    that pages share trained systems. Weights of another version of the library do not count. Raises RuntimeError where
-    the training fails or diverges."""
+    """The trained system of a recipe, from the ledger's weights or trained now, upstream first. The ledger keeps its
+    weights, so pages share trained systems. Weights of another version of the library are not used. Raises RuntimeError
+    where the training fails or diverges."""
     data = Plan({}, ledger, fresh=True).stored(recipe)
     if data is None:
         summary = compute({recipe: ()}, ledger, device=device, fresh=True, progress=False, keep=[recipe])

@@ -1,4 +1,4 @@
-"""Ledger: trainings and their scores as files, one each, and the two small tables that are published."""
+"""Ledger: a file for each training and for its scores, and the two tables that are published."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from filelock import FileLock, Timeout
 from robustmer.systems.checkpoint import write_whole
 
 COLUMNS = ("key", "condition", "metric", "value", "error", "groups")
-"""Of a score: the training's key, str(Condition), the metric and its value; where it is known, the standard error over
-`groups` speakers. A value of nan belongs to a training that diverged."""
+"""The columns of scores: the key of the training, str(Condition), the metric and its value (nan for a training that
+diverged) and, where it is known, the standard error over `groups` speakers."""
 
 TRAINING = {"key": str, "recipe": dict, "fingerprint": str, "outcome": str}
 SCORES = {"key": str, "fingerprint": str, "scores": list}
-"""What every record holds at least."""
+"""The required fields of the two kinds of records, and their types."""
 
 
 class Score(NamedTuple):
@@ -38,12 +38,12 @@ class Score(NamedTuple):
 
 @dataclass(frozen=True)
 class Ledger:
-    """Results below `folder`, and, read only, those published in `published` (the newest wins).
+    """Results below `folder` and, read only, in the folder `published`. A result in `folder` replaces a published one.
 
     `trainings/KEY.json` records how weights were made, `scores/KEY.HASH.json` holds the scores of some conditions,
     `weights/KEY.safetensors` the weights that other trainings start from. Each file is written aside and renamed into
-    place, so a kill loses at most the training under way, and two processes cannot mix their lines. Scores count only
-    where their data are those of the training's record.
+    place, so a kill loses at most the training in progress, and several processes can write. Scores count only if the
+    fingerprint of their data is that of the training.
     """
 
     folder: Path
@@ -65,7 +65,7 @@ class Ledger:
         return published_trainings(self.published).get(key) if self.published else None
 
     def scores(self, key: str = "") -> pd.DataFrame:
-        """All scores, or those of one training, with COLUMNS. A score that was computed again replaces the earlier."""
+        """All scores, or those of one training, with COLUMNS. The last computation of a score replaces earlier ones."""
         records = {key: self.training(key)} if key else self.trainings()
         data = {name: record["fingerprint"] for name, record in records.items() if record}
         rows = []
@@ -90,8 +90,8 @@ class Ledger:
     # --- writing ---
 
     def write_training(self, record: Mapping[str, object], weights: bytes | None = None) -> None:
-        """Weights first, so that a record never promises weights that do not exist; without weights, those of an earlier
-        training are removed. Raises OSError for a full disk."""
+        """Write weights, then the record, so that a record never names weights that do not exist. Without weights,
+        those of an earlier training are removed. Raises OSError for a full disk."""
         if weights is not None:
             self.write(f"weights/{record['key']}.safetensors", weights)
         elif (file := self.weights(record["key"])) is not None:
@@ -99,7 +99,7 @@ class Ledger:
         self.write(f"trainings/{record['key']}.json", json.dumps(record, indent=1, sort_keys=True).encode())
 
     def write_scores(self, key: str, scores: Sequence[Score], about: Mapping[str, object]) -> None:
-        """`about` holds the fingerprint of the data and whatever else decided the scores (commit, code, numerics)."""
+        """Write the scores of a training. `about` holds the fingerprint of the data, commit, code and numerics."""
         conditions = sorted({(score.condition, score.metric) for score in scores})
         name = hashlib.sha256(json.dumps(conditions).encode()).hexdigest()[:10]
         record = {"key": key, **about, "scores": [list(score) for score in scores]}
@@ -111,12 +111,12 @@ class Ledger:
         write_whole(path, data)
 
     def check_writable(self) -> None:
-        """Raises OSError, naming the folder, before hours of work rather than after."""
+        """Raises OSError, with the folder, where it cannot be written: before hours of work, not after."""
         self.write(".writable", b"robustmer")
         (self.folder / ".writable").unlink(missing_ok=True)
 
     def claim(self, key: str) -> FileLock | None:
-        """A lock on a training, or None where another process computes it. The system frees it when a process dies."""
+        """A lock on a training, or None while another process computes it. It is released when the process dies."""
         folder = self.folder / "claims"
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / f"{key}.lock")
@@ -127,14 +127,14 @@ class Ledger:
         return lock
 
     def free(self, lock: FileLock) -> None:
-        """Give a claim back. The file goes first, while it is locked: whoever waits for it opens a new one."""
+        """Release a claim. Its file is deleted first, while it is locked: a process that waits opens a new one."""
         with contextlib.suppress(OSError):
             Path(lock.lock_file).unlink()
         lock.release()
 
     def remove_unneeded_weights(self, needed: Iterable[str]) -> list[Path]:
-        """Delete the weights of trainings that are not among the needed keys, and what killed processes left half
-        written more than an hour ago; returns the files."""
+        """Delete the weights of trainings whose keys are not `needed`, and half-written files of killed processes that
+        are older than an hour; returns the files."""
         keep, hour_ago = set(needed), time.time() - 3600
         files = [file for file in (self.folder / "weights").glob("*.safetensors") if file.stem not in keep]
         files += [file for file in self.folder.glob("*/.*.part") if file.stat().st_mtime < hour_ago]
@@ -143,8 +143,8 @@ class Ledger:
         return files
 
     def publish(self, keys: Iterable[str]) -> Path:
-        """Fold these trainings and their scores into the two published tables; returns their folder. Trainings that
-        failed are left out."""
+        """Add these trainings and their scores to the two published tables; returns their folder. Failed trainings are
+        left out. Raises ValueError for a ledger without published tables."""
         if self.published is None:
             raise ValueError(f"the ledger {self.folder} has no published tables to fold into")
         wanted = set(keys) | published_trainings(self.published).keys()
@@ -174,7 +174,7 @@ def to_csv(scores: pd.DataFrame) -> bytes:
 
 
 def read_scores(folder: Path) -> pd.DataFrame:
-    """The published scores; none where there is no file. Raises ValueError, naming the file, for damage."""
+    """The published scores, empty without a file. Raises ValueError, with the file, for damage."""
     path = folder / "scores.csv"
     if not path.exists():
         return pd.DataFrame(columns=list(COLUMNS))
@@ -195,8 +195,8 @@ _published: dict[Path, tuple[tuple[int, int], dict[str, dict]]] = {}
 
 
 def published_trainings(folder: Path) -> dict[str, dict]:
-    """The published trainings by key, none where there is no file; read again only when the file has changed. Raises
-    ValueError, naming file and line, for damage."""
+    """The published trainings by key, empty without a file. They are read again only when the file has changed. Raises
+    ValueError, with file and line, for damage."""
     path = folder / "trainings.jsonl"
     if not path.exists():
         return {}

@@ -1,4 +1,4 @@
-"""Plan: what is left of a grid of recipes, and the weights that they start from."""
+"""Plan: the recipes of a grid that remain to be computed, and the weights that they start from."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Jobs = Mapping[Recipe, Iterable[Condition]]
 
 
 class Plan:
-    """Recipes that wait, with the conditions to score. A recipe waits behind those that it starts from, unless their
-    weights are in the ledger, current and whole."""
+    """The recipes that wait, with the conditions to score. A recipe waits for those that it starts from, unless the
+    ledger has their weights, current and undamaged."""
 
     def __init__(
         self, jobs: Jobs, ledger: Ledger, again: bool = False, fresh: bool = False, keep: Iterable[Recipe] = ()
@@ -46,7 +46,7 @@ class Plan:
             self.add(recipe)
 
     def add(self, recipe: Recipe) -> None:
-        """Let a recipe wait, behind those that it starts from and that have no weights yet."""
+        """Let a recipe wait, after those of its upstream recipes that have no weights yet."""
         self.wanted.setdefault(recipe, ())
         for part in recipe.upstream.values() if self.must_train(recipe) else ():
             if part not in self.waiting and (part in self.wanted or not self.is_settled(part)):
@@ -55,7 +55,7 @@ class Plan:
         self.waiting.setdefault(recipe)
 
     def must_train(self, recipe: Recipe) -> bool:
-        """Whether a recipe has to be trained; one whose weights are stored is only scored."""
+        """Whether a recipe must be trained. One with stored weights is only scored."""
         return self.again and recipe in self.wanted or self.stored(recipe) is None
 
     def lacking(self, recipe: Recipe, conditions: tuple[Condition, ...], scored: Mapping) -> tuple[Condition, ...]:
@@ -65,21 +65,21 @@ class Plan:
     # --- what the ledger has ---
 
     def is_current(self, recipe: Recipe, record: Mapping | None) -> bool:
-        """Whether a record counts: it did not fail, and was made from the corpus as it is (and, if `fresh`, by this
-        version of the library). A corpus that is not at hand is taken to be unchanged."""
+        """Whether a record counts: its training did not fail and used the present version of the corpus (and, if
+        `fresh`, of the library). A corpus that is not on this machine counts as unchanged."""
         if record is None or record["outcome"].startswith("failed") or self.fresh and record.get("code") != CODE:
             return False
         return record["fingerprint"] == self.fingerprint(recipe, record["fingerprint"])
 
     def is_settled(self, recipe: Recipe, record: Mapping | None = None) -> bool:
-        """Whether its weights are at hand, or it has none because it diverged."""
+        """Whether its weights are stored, or it has none because it diverged."""
         if self.stored(recipe) is not None:
             return True
         record = record or self.ledger.training(recipe.key)
         return self.is_current(recipe, record) and record["outcome"].startswith("diverged")
 
     def stored(self, recipe: Recipe) -> bytes | None:
-        """The weights of a recipe, if they are at hand, current and whole."""
+        """The weights of a recipe as a file's bytes; None if the ledger has none that are current and undamaged."""
         if recipe not in self.weights:
             file = self.ledger.weights(recipe.key)
             if file is None or not self.is_current(recipe, self.ledger.training(recipe.key)):
@@ -94,7 +94,7 @@ class Plan:
         return self.weights[recipe]
 
     def fingerprint(self, recipe: Recipe, otherwise: str = "") -> str:
-        """That of a recipe's corpus, or `otherwise` where the corpus is not at hand."""
+        """The fingerprint of a recipe's corpus, or `otherwise` if the corpus is not on this machine."""
         name = str(describe_corpus(recipe.corpus))
         if name not in self.fingerprints:
             try:
@@ -104,8 +104,8 @@ class Plan:
         return self.fingerprints[name]
 
     def fits(self, recipe: Recipe, record: Mapping) -> bool:
-        """Whether a result was made from the data of this plan: where this process does not hold the corpus, from those
-        of the first result."""
+        """Whether a result has the fingerprint of this plan's data: that of the first result, if the corpus is not on
+        this machine."""
         name, given = str(describe_corpus(recipe.corpus)), record["fingerprint"]
         return not given or given == self.fingerprints.setdefault(name, given)
 
@@ -117,7 +117,7 @@ class Plan:
         return [recipe for recipe in self.waiting if not any(part in busy for part in recipe.upstream.values())]
 
     def can_start(self, recipe: Recipe) -> bool:
-        """Whether its upstream recipes are settled or have failed. One whose weights have vanished waits again."""
+        """Whether its upstream recipes are settled or have failed. One whose weights were deleted waits again."""
         for part in recipe.upstream.values() if self.must_train(recipe) else ():
             if part not in self.failed and not self.is_settled(part):
                 self.kept.add(part)
@@ -125,14 +125,14 @@ class Plan:
         return not any(part in self.waiting for part in recipe.upstream.values())
 
     def claim(self, recipe: Recipe) -> bool:
-        """Whether this process may compute a recipe: no other process does."""
+        """Claim a recipe for this process; False while another process computes it."""
         lock = self.ledger.claim(recipe.key)
         if lock is not None:
             self.claims[recipe] = lock
         return lock is not None
 
     def is_finished_elsewhere(self, recipe: Recipe) -> bool:
-        """Whether another process finished it since this plan was made."""
+        """Whether another process has finished it since this plan was made."""
         record = self.ledger.training(recipe.key)
         if self.again or not self.is_current(recipe, record):
             return False
@@ -142,14 +142,14 @@ class Plan:
         return not (wanted and self.lacking(recipe, wanted, scored_in(self.ledger.scores(recipe.key))))
 
     def begin(self, recipe: Recipe, device: str) -> tuple[Work, dict[str, bytes]]:
-        """What a worker needs: the work, and weights by key. The recipe no longer waits."""
+        """The work for a worker and the weights that it needs, by key. The recipe no longer waits."""
         parts = recipe.upstream.values() if self.must_train(recipe) else [recipe]
         weights = {part.key: data for part in parts if (data := self.stored(part)) is not None}
         del self.waiting[recipe]
         return Work(recipe, self.wanted[recipe], device, CODE, self.fingerprint(recipe)), weights
 
     def done(self, recipe: Recipe, weights: bytes | None = None) -> None:
-        """Free the claim, and hold weights for those that start from them."""
+        """Release the claim, and hold the weights while recipes that start from them wait."""
         self.waiting.pop(recipe, None)
         self.free(recipe)
         needed = {part for other in self.waiting for part in other.upstream.values()}
@@ -166,13 +166,13 @@ class Plan:
             self.ledger.free(self.claims.pop(recipe))
 
     def release(self) -> None:
-        """Free every claim, however the run ends."""
+        """Release every claim at the end of a run."""
         for recipe in list(self.claims):
             self.free(recipe)
 
 
 def scored_in(scores: pd.DataFrame) -> dict[tuple[str, str], set[str]]:
-    """The metrics of each training and condition."""
+    """The metrics that are stored for each training and condition."""
     scored: dict[tuple[str, str], set[str]] = {}
     for key, condition, metric in scores[["key", "condition", "metric"]].itertuples(index=False):
         scored.setdefault((key, condition), set()).add(metric)

@@ -1,4 +1,4 @@
-"""Recipe: everything that decides a training, and the short key that names it."""
+"""Recipe: all that decides a training, and its key."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ from robustmer.training import names_of, upstream_options
 class Recipe:
     """Train `system` for `task` on one fold of `corpus`, under `mixture`, starting from `upstream` recipes.
 
-    `corpus` is a `Corpus`, or `corpora.named(...)`, which is loaded when it is needed. Without a task it is the
-    corpus's first label; without `upstream` the recipes follow from the system's own declaration. `streams` and `phase`
-    name the random streams of an upstream training. Two recipes with equal keys are equal.
+    `corpus` is a `Corpus`, or `corpora.named(...)`, which is loaded when it is needed. The default task is the first
+    label of the corpus; the default `upstream` recipes follow from the system's declaration. `streams` and `phase` name
+    the random streams of an upstream training. Recipes with equal keys are equal.
+
+    Raises TypeError for an unknown option or upstream system and for options that JSON cannot hold, ValueError for a
+    mixture, task, fold or seed that cannot be used and for an upstream recipe of another fold.
     """
 
     system: type[System]
@@ -70,12 +73,12 @@ class Recipe:
             )
         if part.corpus.dataset == self.corpus.dataset and part.fold != self.fold:
             raise ValueError(
-                f"{self.system.__name__} on fold {self.fold} of {self.corpus.dataset} was to start from {name!r} of fold "
-                f"{part.fold}, which may have learnt the test samples; give the upstream recipe fold={self.fold}"
+                f"{self.system.__name__} on fold {self.fold} of {self.corpus.dataset} cannot start from {name!r} of "
+                f"fold {part.fold}, which may have learnt the test samples; give the upstream recipe fold={self.fold}"
             )
 
     def default(self, name: str) -> Recipe:
-        """The recipe of an upstream system as the system declares it."""
+        """The recipe of an upstream system that the system declares."""
         needed = self.system.starts_from(self.options)[name]
         return Recipe(
             needed.system, self.corpus, needed.mixture, needed.task or self.task, self.fold, self.seed,
@@ -85,12 +88,12 @@ class Recipe:
 
     @property
     def seed_name(self) -> str:
-        """What heads the names of its random streams."""
+        """The first part of the names of its random streams."""
         return names_of(self.streams or self.system.__name__, self.fold, self.seed)
 
     @cached_property
     def key(self) -> str:
-        """First ten hex digits of the sha256 of the description: a changed default is another key."""
+        """The first ten hex digits of the sha256 of `describe()`: a changed default changes the key."""
         return hashlib.sha256(json.dumps(self.describe(), sort_keys=True).encode()).hexdigest()[:10]
 
     def __hash__(self) -> int:
@@ -100,13 +103,13 @@ class Recipe:
         return isinstance(other, Recipe) and self.key == other.key
 
     def __getstate__(self) -> dict:
-        """A recipe takes its key along to another process, where the source of a notebook's cell cannot be read."""
+        """The state with the key: another process cannot read the source of a notebook's cell."""
         self.key  # noqa: B018
         return self.__dict__
 
     def describe(self) -> dict[str, object]:
         """The recipe as JSON, with every default written out. A system or task that is not the library's has a hash of
-        its source, so that an edit is another key."""
+        its source, so that an edit changes the key."""
         own = {} if is_library(self.system) else {"source": source_of(self.system)}
         task = self.task.describe() | ({} if is_library(self.task) else {"source": source_of(self.task)})
         streams = {"streams": self.streams} if self.streams else {}
@@ -126,20 +129,20 @@ class Recipe:
 
 
 def as_json(system: type[System], options: Mapping[str, object]) -> dict[str, object]:
-    """The options as a file would return them. Raises TypeError for one that no file can hold."""
+    """The options after a round trip through JSON. Raises TypeError for one that JSON cannot hold."""
     for name, value in options.items():
         try:
             json.dumps(value)
         except (TypeError, ValueError) as error:
             raise TypeError(
-                f"option {name} of {system.__name__} is {value!r}, which JSON cannot hold; give numbers, text, lists or "
-                "dictionaries"
+                f"option {name} of {system.__name__} is {value!r}, which JSON cannot hold; give numbers, text, lists "
+                "or dictionaries"
             ) from error
     return json.loads(json.dumps(options))
 
 
 def describe_corpus(corpus: Corpus | Request) -> dict[str, object]:
-    """A named corpus by its options, a corpus of one's own by its data."""
+    """A corpus in a recipe: a named one by its options, one of your own by the fingerprint of its data."""
     if isinstance(corpus, Request):
         return {"corpus": corpus.name, **json.loads(json.dumps(dict(corpus.options)))}
     return {"corpus": corpus.name, "fingerprint": corpus.fingerprint, "standardise": corpus.standardise}
@@ -147,7 +150,7 @@ def describe_corpus(corpus: Corpus | Request) -> dict[str, object]:
 
 @lru_cache(maxsize=256)
 def describe_condition(condition: Condition) -> str:
-    """The condition in words, and a hash of the source of every kind of noise that is not the library's."""
+    """A condition in a recipe: its words, and a hash of the source of every noise that is not the library's."""
     things = [thing for c in condition.noise.values() for thing in (c, getattr(c, "kind", None)) if thing is not None]
     sources = sorted({source_of(thing) for thing in things if not is_library(thing)})
     return str(condition) + (f" source {' '.join(sources)}" if sources else "")

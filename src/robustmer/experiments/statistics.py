@@ -1,8 +1,8 @@
-"""From repetitions to numbers: means with intervals, paired tests, corrections, ranks, power and verdicts.
+"""Statistics over repetitions: means with intervals, paired tests, corrections, ranks, power and verdicts.
 
-A frame of repetitions has a line for each place (any columns), fold and seed, with the columns value, nan for a
-training that diverged, and test_to_train, the size of the test part over that of the train part. A column unit (fold or
-seed) says what was planned as repetitions; without it they are the folds, where a place has several, else the seeds.
+A frame of repetitions has a line for each place (any columns), fold and seed. Its columns are value (nan for a training
+that diverged) and test_to_train, the size of the test split over that of the train split. An optional column unit names
+the planned repetitions, fold or seed. Without it they are the folds of a place that has several, else its seeds.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ SUMMARY = ("mean", "low", "high", "repetitions", "unit", "seeds", "diverged", "s
 
 
 def summarise(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Mean and 95% interval of each group of `by`: the columns of SUMMARY. `seeds` counts the seeds of the group,
-    `diverged` the trainings that the mean leaves out, `std` is that of the repetitions.
+    """Mean and 95% interval of each group of `by`, with the columns of SUMMARY: `std` is the standard deviation of the
+    repetitions, `seeds` the number of seeds, `diverged` the number of trainings that the mean leaves out.
 
-    Where the unit is the fold, its seeds are averaged first, because two seeds share their test speakers. Folds share
-    training data, so the variance of their mean is s^2 (1/k + n_test/n_train) and not s^2/k (Nadeau and Bengio 2003),
-    with Student's t. Seeds of one split say how much first weights and order matter, and nothing of other speakers.
-    Raises ValueError for a group of two splits.
+    Over folds, the seeds of each fold are averaged first, because they share test speakers. Folds share training data,
+    so the variance of their mean is s^2 (1/k + n_test/n_train) instead of s^2/k (Nadeau and Bengio 2003), with
+    Student's t. Seeds of one split measure the effect of first weights and order, not of other speakers. Raises
+    ValueError for a group with two splits.
     """
     frame = frame.reset_index(drop=True)
     group = frame.groupby(list(by), sort=False, dropna=False).ngroup().rename("group")
@@ -46,29 +46,30 @@ def summarise(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
 
 def standard_error(std: float, repetitions: int, test_to_train: float = 0.0) -> float:
-    """Of a mean of folds, or with a ratio of 0 of independent runs. nan for fewer than three repetitions, whose
-    interval would be too wide to mean anything, and for equal ones (one computation, not several experiments)."""
+    """Standard error of a mean over folds, or with a ratio of 0 over independent runs. nan for fewer than three
+    repetitions, whose interval would be too wide, and for equal ones, which are one computation."""
     if repetitions < 3 or not std >= 1e-9:
         return math.nan
     return std * math.sqrt(1 / repetitions + test_to_train)
 
 
 def half_interval(std: float, repetitions: int, test_to_train: float = 0.0) -> float:
-    """Half the 95% interval of a mean; nan where it has none."""
+    """Half the width of the 95% interval of a mean; nan where it has none."""
     error = standard_error(std, repetitions, test_to_train)
     return math.nan if math.isnan(error) else float(stats.t.ppf(0.975, repetitions - 1) * error)
 
 
 def p_value(mean: float, std: float, repetitions: int, test_to_train: float = 0.0) -> float:
-    """Student's t-test of a mean of paired differences against 0, with the interval's standard error: p < 0.05 exactly
-    where the interval does not contain 0."""
+    """p of Student's t-test of a mean of paired differences against 0, with the standard error of its interval: p <
+    0.05 exactly where the 95% interval does not contain 0."""
     error = standard_error(std, repetitions, test_to_train)
     return math.nan if math.isnan(error) else float(2 * stats.t.sf(abs(mean) / error, repetitions - 1))
 
 
 def paired(frame: pd.DataFrame, one: object, other: object, by: str = "system") -> dict[str, object]:
-    """`summarise` and p for the value of `one` minus that of `other` (in the column `by`), over the folds and seeds
-    that both have: they met the same test samples and noise, so their difference varies less than either."""
+    """`summarise` and p of the value of `one` minus that of `other` (in the column `by`), over the folds and seeds that
+    both have. Test samples and noise are the same, so the difference varies less than either value. Raises ValueError
+    where they share no fold and seed."""
     about = [name for name in ("fold", "seed", "test_to_train", "unit") if name in frame]
     wide = frame.pivot_table(index=about, columns=by, values="value").reindex(columns=[one, other])
     both = (wide[one] - wide[other]).dropna().rename("value").reset_index()
@@ -80,10 +81,10 @@ def paired(frame: pd.DataFrame, one: object, other: object, by: str = "system") 
 
 def over_speakers(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Mean, low, high, p and repetitions of each group of `by`, for scores with an `error` over `groups` test speakers
-    (`evaluation.noise_cost`): for a corpus of one split, whose seeds share the speakers.
+    (`evaluation.noise_cost`) of a corpus with one split, whose seeds share the speakers.
 
-    The variance is that over speakers, as if no seed told anything new of them, plus that of the mean over seeds;
-    Student's t has the degrees of freedom of the speakers.
+    The variance is that over speakers plus that of the mean over seeds. Student's t has the degrees of freedom of the
+    speakers. Raises ValueError for scores without an error.
     """
     if frame["error"].isna().any() or (frame["groups"] < 2).any():
         raise ValueError("scores without an error over speakers were given; only those of noise_cost have it")
@@ -99,8 +100,8 @@ def over_speakers(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
 
 def holm(p: Sequence[float] | np.ndarray | pd.Series) -> np.ndarray:
-    """Holm's step-down p-values: however many of the null hypotheses are true, one is rejected wrongly with at most the
-    level's chance. A nan was not tested and does not count.
+    """p-values after Holm's step-down correction, which bounds the probability of any false rejection. A nan was not
+    tested and does not count.
 
     >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
     [0.03, 0.06, 0.06]
@@ -116,8 +117,8 @@ def holm(p: Sequence[float] | np.ndarray | pd.Series) -> np.ndarray:
 def detectable(
     std: float, repetitions: int, test_to_train: float = 0.0, alpha: float = 0.05, power: float = 0.8
 ) -> float:
-    """The smallest true difference that the test of `p_value` finds with this power, from the standard deviation of the
-    paired differences; for m comparisons give `alpha` = 0.05 / m, Holm's first step. nan where there is no test.
+    """The smallest true difference that the test of `p_value` detects with this power, from the standard deviation of
+    the paired differences. For m comparisons give `alpha` = 0.05 / m, Holm's first step. nan where there is no test.
 
     >>> round(detectable(std=1.0, repetitions=10), 2)  # 0.8 / 0.2 power at n = 10: d = 1.00 in Cohen's tables
     1.0
@@ -134,12 +135,13 @@ def detectable(
 
 
 def ranks(frame: pd.DataFrame, names: Sequence[object], by: str = "system") -> tuple[pd.Series, float, int]:
-    """Mean rank of each of the `names` in the column `by` (1 is best) over repetitions, the critical difference at 5%,
-    and the repetitions.
+    """Mean ranks of the `names` in the column `by` (1 is best), the critical difference at 5%, and the number of
+    repetitions.
 
-    Within a repetition everything else is averaged first. Two mean ranks differ by more than the critical difference in
-    one of twenty experiments in which all systems are equal (Nemenyi; Demsar 2006). Only repetitions that have all the
-    systems count. Levels and noises of one fold are no repetitions: they share its speakers.
+    Within a repetition everything else is averaged first. If all systems are equal, two mean ranks differ by more than
+    the critical difference in one of twenty experiments (Nemenyi; Demsar 2006). Only repetitions with all systems
+    count. Levels and noises of one fold are no repetitions: they share its speakers. Raises ValueError without a
+    repetition.
     """
     unit = "fold" if frame["fold"].nunique() > 1 else "seed"
     wide = frame.pivot_table(index=unit, columns=by, values="value").reindex(columns=list(names)).dropna()
@@ -150,16 +152,16 @@ def ranks(frame: pd.DataFrame, names: Sequence[object], by: str = "system") -> t
     return wide.rank(axis=1, ascending=False).mean(), float(critical), n
 
 
-# --- what a number may be called --------------------------------------------------------------------------------------
+# --- verdicts and text ------------------------------------------------------------------------------------------------
 
 DECIDED = ("holds", "does not hold")
-"""The verdicts that generalise beyond the measured speakers; only these may have a star."""
+"""The verdicts that generalise beyond the measured speakers; only these may be starred."""
 
 
 def verdict(effect: float, p: float, unit: str, why: str = "") -> str:
-    """The one rule for every comparison of the book: `holds` or `does not hold` where the effect is beyond chance over
-    folds (corrected p below 5%), else `not shown`. Seeds of one split share their test speakers, so over seeds it is no
-    more than `seeds agree` or `seeds disagree`. `why` is the reason why a comparison cannot be tested."""
+    """The verdict of a comparison, by one rule for the whole book: `holds` or `does not hold` for a corrected p below
+    5% over folds, else `not shown`. Seeds of one split share their test speakers, so their verdict is only `seeds
+    agree` or `seeds disagree`. `why` is the reason if a comparison cannot be tested."""
     if why or not p < 0.05:
         return "cannot be tested" if why else "no interval" if math.isnan(p) else "not shown"
     if unit != "fold":
@@ -168,8 +170,8 @@ def verdict(effect: float, p: float, unit: str, why: str = "") -> str:
 
 
 def size(low: float, high: float, points: Sequence[float]) -> str:
-    """Whether an interval, in points, meets what a text prints (a number, or the ends of a range; half a point for
-    rounding): `as large`, `larger` or `smaller`. Nothing where there is no number or no interval."""
+    """An interval, in points, against the number or range that a text prints, with half a point for rounding: `as
+    large`, `larger` or `smaller`; empty without a number or an interval."""
     if not points or math.isnan(low):
         return ""
     if high < min(points) - 0.5:
@@ -178,7 +180,7 @@ def size(low: float, high: float, points: Sequence[float]) -> str:
 
 
 def plus_minus(mean: float, half: float, scale: float = 1, decimals: int = 3, sign: bool = False) -> str:
-    """A mean and half its interval as text that does not break; the mean alone where there is no interval.
+    """A mean and half its interval as text without line breaks; the mean alone without an interval.
 
     >>> plus_minus(0.5766, 0.0731), plus_minus(0.5766, 0.0731, scale=100, decimals=1)
     ('0.577\\u202f±\\u202f.073', '57.7\\u202f±\\u202f7.3')
@@ -189,9 +191,8 @@ def plus_minus(mean: float, half: float, scale: float = 1, decimals: int = 3, si
 
 
 def text_of(line: Mapping[str, object], scale: float = 1, decimals: int = 3) -> str:
-    """A line of `Table.summarise` as a table's cell: mean and half its interval, a ring where it has fewer seeds than
-    planned, (k/n) where only k of n repetitions are measured, diverged trainings behind a cross, and an arrow where it
-    is below the simple baseline of its column."""
+    """The text of a table's cell, from a line of `Table.summarise`: mean and half its interval, with the MARKS for
+    fewer seeds or repetitions than planned, diverged trainings, and a mean below the simple baseline of the column."""
     text = plus_minus(line["mean"], line["high"] - line["mean"], scale, decimals)
     if line["unit"] == "fold" and line["seeds"] < line["expected_seeds"]:
         text += FEWER_SEEDS
@@ -207,4 +208,4 @@ LOSES, FEWER_SEEDS, DIVERGED = "\u202f↓", "°", "✕"
 MARKS = {"±": "half the 95% interval", LOSES: "below the simple baseline that was trained alike",
          FEWER_SEEDS: "fewer seeds than planned", "(k/n)": "only k of n repetitions are measured",
          DIVERGED: "trainings that diverged, left out"}  # fmt: skip
-"""What each mark of a table means, for its note."""
+"""The meaning of each mark, for the note of a table."""

@@ -1,7 +1,7 @@
-"""Tables as data: a place of a table holds the recipes, conditions and metric that it is a mean of.
+"""Tables as data: a place of a table holds the recipes, conditions and metric of the scores that it averages.
 
-Rows and columns are labels, NamedTuples such as Row(system="MEN", trained="noisy"); their fields become columns of
-every frame. Nothing is read out of a name.
+Rows and columns are labels, NamedTuples such as Row(system="MEN", trained="noisy"). Their fields become columns of
+every frame.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Place:
-    """A place of a table: cells over folds x seeds x conditions. `printed` is what the paper prints, as a fraction, by
-    the paper's corpus; `why` is the reason why our corpus has no cells."""
+    """A place of a table: cells over folds x seeds x conditions. `printed` holds the paper's numbers, as fractions, by
+    the paper's corpus; `why` is the reason if our corpus has no cells."""
 
     cells: tuple[Cell, ...] = field(default=(), repr=False)
     printed: Mapping[str, float] = field(default_factory=dict, compare=False)
@@ -44,25 +44,25 @@ class Place:
 
     @property
     def unit(self) -> str:
-        """What its repetitions are: folds, or the seeds of one split."""
+        """Its repetitions: `fold`, or `seed` for the seeds of one split."""
         return "fold" if len({cell.recipe.fold for cell in self.cells}) > 1 else "seed"
 
     @property
     def is_constant(self) -> bool:
-        """Whether a system that always gives the same answer answers here: to be ahead of it is no merit."""
+        """Whether its predictions are constant (majority class): to be ahead of them is no merit."""
         return bool(self.cells) and all(cell.recipe.system is Majority for cell in self.cells)
 
 
 @dataclass(frozen=True)
 class Results:
-    """What a ledger held when it was read: scores by (key, condition in words, metric), and records by key."""
+    """The content of ledgers: scores by (key, condition in words, metric), and records of trainings by key."""
 
     scores: Mapping[tuple[str, str, str], Score] = field(repr=False)
     trainings: Mapping[str, Mapping] = field(repr=False)
 
     @classmethod
     def read(cls, *ledgers: Ledger) -> Results:
-        """All scores and trainings of the ledgers; a later ledger's count where several have the same."""
+        """All scores and trainings of the ledgers. Of equal ones, those of the later ledger count."""
         scores, trainings = {}, {}
         for ledger in ledgers:
             trainings |= ledger.trainings()
@@ -74,9 +74,9 @@ class Results:
 def values(places: Mapping[object, Place], results: Results) -> pd.DataFrame:
     """The repetitions of each place, by its name (`place`): fold, seed, value, error, groups, test_to_train and unit.
 
-    The value is the mean over the cells of a fold and seed, nan where a training diverged; `error` is its standard
-    error over `groups` speakers, where the scores have one. A fold and seed that lacks a score is left out. Raises
-    ValueError for scores of two versions of a corpus.
+    `value` is the mean over the cells of a fold and seed, nan where a training diverged. `error` is its standard error
+    over `groups` speakers, if the scores have one. A fold and seed with a missing score is left out. Raises ValueError
+    for scores of two versions of a corpus.
     """
     words: dict[int, str] = {}  # a condition's words by its id: they are made once, since cells share conditions
     lines = [(name, *line) for name, place in places.items() for line in repetitions(place, results, words)]
@@ -107,8 +107,8 @@ def repetitions(place: Place, results: Results, words: dict[int, str]) -> Iterat
 
 @dataclass(frozen=True)
 class Table:
-    """Places by their row and column, on one corpus (`dataset`). `counterpart` is the paper's corpus whose printed
-    numbers stand beside ours; `bar` the simple baseline of each column, below which a place is marked."""
+    """Places by row and column, on one corpus (`dataset`). `counterpart` is the paper's corpus with which it is
+    compared, `bar` the simple baseline of each column: a place below it is marked."""
 
     paper: str
     number: str
@@ -128,13 +128,13 @@ class Table:
 
     @property
     def printed(self) -> dict[tuple[Label, Label], float]:
-        """What the paper prints for the counterpart."""
+        """The paper's numbers for the counterpart."""
         return {at: place.printed[self.counterpart] for at, place in self.cells.items()
                 if self.counterpart in place.printed}  # fmt: skip
 
     def where(self, **fields: object) -> Table:
-        """The part of the table whose labels have these values (one, or a list of them): where(metric="UA", level=-10).
-        Raises ValueError for an unknown field or value, with the ones there are."""
+        """The part of the table whose labels have these values (one, or a list): where(metric="UA", level=-10). Raises
+        ValueError for an unknown field or value, with the known ones."""
         wanted = {name: value if isinstance(value, list | set | tuple) else (value,) for name, value in fields.items()}
         labels = {at: fields_of(*at) for at in self.cells}
         for name, chosen in wanted.items():
@@ -147,18 +147,18 @@ class Table:
         return replace(self, cells={at: self.cells[at] for at in kept})
 
     def jobs(self) -> dict[Recipe, tuple[Condition, ...]]:
-        """The trainings behind the table and the conditions of each, as `grid.compute` takes them."""
+        """The recipes behind the table with their conditions, for `grid.compute`."""
         return jobs_of([self])
 
     def values(self, results: Results) -> pd.DataFrame:
-        """`values` of every place, with the fields of its labels."""
+        """`values` of every place, with the fields of its labels as columns."""
         frame = values(dict(enumerate(self.cells.values())), results)
         return self.labelled(frame).drop(columns=["row", "column"])
 
     def summarise(self, results: Results) -> pd.DataFrame:
-        """A line for each measured place: row, column and the fields of both; `statistics.SUMMARY`; how many
-        repetitions and seeds were planned (`expected`, `expected_seeds`), whether it is `below` the simple baseline,
-        the `printed` value and the `keys` of its recipes."""
+        """A line for each measured place: row, column and the fields of both; `statistics.SUMMARY`; the planned
+        repetitions and seeds (`expected`, `expected_seeds`), whether it is `below` the simple baseline, the `printed`
+        value and the `keys` of its recipes."""
         places = list(self.cells.values())
         frame = values(dict(enumerate(places)), results)
         out = statistics.summarise(frame, ["place"])
@@ -174,8 +174,8 @@ class Table:
         return self.labelled(out)
 
     def below(self, frame: pd.DataFrame, results: Results) -> list[int]:
-        """The places whose mean is below the simple baseline of their column, over the folds and seeds that both have:
-        seeds first, then folds. Not where lower is better."""
+        """The places whose mean is below the simple baseline of their column, over the folds and seeds that both have
+        (seeds are averaged first); none for metrics where lower is better."""
         columns = [column for _, column in self.cells]
         better = {c: place for c, place in self.bar.items() if {m for *_, m in place.cells} - Task.lower_is_better}
         bar = values(better, results).set_index(["place", "fold", "seed"])["value"].to_dict()
@@ -185,7 +185,7 @@ class Table:
         return means.index[means["value"] < means["bar"] - 1e-12].tolist()
 
     def labelled(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The frame with the labels of its places in their place."""
+        """The frame with row, column and the fields of both instead of the number of the place."""
         at = list(self.cells)
         labels = [{"row": at[i][0], "column": at[i][1]} | fields_of(*at[i]) for i in frame["place"]]
         columns = ["row", "column", *(fields_of(*at[0]) if at else {})]
@@ -198,13 +198,13 @@ def fields_of(row: Label, column: Label) -> dict[str, object]:
 
 
 def nearest(name: object, known: Iterable[object]) -> str:
-    """The unknown name with those that it may stand for, for an error."""
+    """The unknown name and the nearest known ones, for an error message."""
     known = sorted(map(str, known))
     return f"{str(name)!r}; choose from {', '.join(difflib.get_close_matches(str(name), known, n=3) or known[:12])}"
 
 
 def jobs_of(tables: Iterable[Table]) -> dict[Recipe, tuple[Condition, ...]]:
-    """The trainings behind these tables, and the conditions under which each is scored."""
+    """The recipes behind these tables, with the conditions under which each is scored."""
     jobs: dict[Recipe, dict[Condition, None]] = {}
     for table in tables:
         for place in table.cells.values():
@@ -217,8 +217,8 @@ def wide(
     frame: pd.DataFrame, cell: str | Callable[[Mapping], object] = statistics.text_of,
     row: Callable[[Label], str] = str, column: Callable[[Label], str] = str,
 ) -> pd.DataFrame:  # fmt: skip
-    """`Table.summarise` as rows by columns: the text of each cell, or another column of the frame. A dash where nothing
-    is measured."""
+    """`Table.summarise` as rows by columns: the text of each cell, or another column of the frame; a dash for a place
+    that is not measured."""
     content = [line[cell] if isinstance(cell, str) else cell(line) for line in frame.to_dict("records")]
     rows, columns = (list(dict.fromkeys(map(name, frame[of]))) for of, name in (("row", row), ("column", column)))
     out = pd.DataFrame("–", index=rows, columns=columns, dtype=object)

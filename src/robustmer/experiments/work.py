@@ -1,4 +1,4 @@
-"""One training as a worker runs it: everything comes in as an argument, everything goes out as a value."""
+"""One training in a worker process, without shared files: its input is a `Work`, its output a `Result`."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from robustmer.training import construct, fit
 
 
 SCORED = "scored"
-"""The outcome where stored weights were scored and nothing was trained; a ledger keeps the record of their training."""
+"""The outcome of a work that only scored stored weights; the ledger keeps the record of their training."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """A training and the conditions to score. `fingerprint` is that of the corpus in the asking process, empty where it
-    does not hold the corpus; `code` is the hash of its library."""
+    """A recipe to train and the conditions to score. `code` is the hash of the library in the process that runs the
+    grid, `fingerprint` that of its corpus, empty where it has no copy of the corpus."""
 
     recipe: Recipe
     conditions: tuple[Condition, ...]
@@ -42,7 +42,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Result:
-    """What a worker knows of a training, its weights as a safetensors file (None where there are none), its scores."""
+    """The outcome of a work: its record, its weights as a safetensors file (None if there are none) and its scores."""
 
     record: dict
     weights: bytes | None
@@ -50,22 +50,24 @@ class Result:
 
 
 class Refused(RuntimeError):
-    """A worker cannot be used for this work: its library or its data are others."""
+    """A worker has another library, or other data, than the process that runs the grid."""
 
 
 def run(work: Work, weights: Mapping[str, bytes]) -> Result:
-    """Train one recipe and score it. `weights` holds those of its upstream recipes by their keys; where it holds the
-    recipe's own, the recipe is scored and not trained again.
+    """Train one recipe and score it. `weights` holds the weights of its upstream recipes by their keys. If it holds
+    those of the recipe itself, the recipe is scored and not trained again.
 
-    On the CPU one thread computes, so that the number of cores changes no number. Divergence and any error of a system
-    are outcomes of the record; raises Refused where the worker does not fit the asking process.
+    On the CPU one thread computes, so that scores do not depend on the number of cores. A training that diverges or
+    raises an error ends with a record of that outcome. Raises Refused where library or data differ.
     """
     recipe, start, scores, own = work.recipe, time.perf_counter(), [], None
     if work.code != CODE:
-        raise Refused(f"its library is {CODE}, that of the asking process {work.code}; install the same on both")
+        raise Refused(f"its library is {CODE}, that of the run {work.code}; install the same on both")
     with one_thread():
-        record: dict[str, object] = {"key": recipe.key, "dataset": recipe.corpus.dataset, "fingerprint": "", "code": CODE,
-                                     "numerics": numerics(work.device), "device": work.device.partition(":")[0]}  # fmt: skip
+        record: dict[str, object] = {
+            "key": recipe.key, "dataset": recipe.corpus.dataset, "fingerprint": "", "code": CODE,
+            "numerics": numerics(work.device), "device": work.device.partition(":")[0],
+        }  # fmt: skip
         try:
             corpus = load(work)
             record |= {"fingerprint": corpus.fingerprint, "split": corpus.split.describe()}
@@ -87,7 +89,7 @@ def run(work: Work, weights: Mapping[str, bytes]) -> Result:
 
 
 def load(work: Work) -> Corpus:
-    """The corpus of a recipe, if it is the one that the asking process has."""
+    """The corpus of a recipe. Raises Refused where it differs from that of the process that runs the grid."""
     try:
         corpus = work.recipe.corpus.load()
     except CorpusNotFound as error:
@@ -96,14 +98,14 @@ def load(work: Work) -> Corpus:
         raise
     if work.fingerprint and corpus.fingerprint != work.fingerprint:
         raise Refused(
-            f"its data of the name {corpus.name} are others ({corpus.fingerprint}) than those of the asking process "
-            f"({work.fingerprint}); copy the corpus to it"
+            f"its data of the name {corpus.name} ({corpus.fingerprint}) are not those of the run ({work.fingerprint}); "
+            "copy the corpus to it"
         )
     return corpus
 
 
 def failure(error: BaseException) -> str:
-    """An error as the outcome of a training, in one sentence with the place where it was raised."""
+    """The outcome of a training that raised an error: one sentence, with the line that raised it."""
     message = " ".join(str(error).split())[:500]
     last = traceback.extract_tb(error.__traceback__)[-1:]
     place = "".join(f" (in {frame.name}, line {frame.lineno} of {frame.filename.rpartition('/')[2]})" for frame in last)
@@ -121,7 +123,7 @@ def one_thread() -> Iterator[None]:
 
 
 def trained_or_loaded(work: Work, weights: Mapping[str, bytes], record: dict) -> tuple[System, object]:
-    """The trained system of a recipe and its test split; notes the variance of the train split in the record."""
+    """The trained system of a recipe and its test split. The variance of the train split is added to the record."""
     recipe = work.recipe
     train, valid, test = fold_of(recipe.corpus.load(), recipe.fold, work.device)
     record["variance"] = {m: round(v, 6) for m, v in train.variance.items()}
@@ -131,30 +133,29 @@ def trained_or_loaded(work: Work, weights: Mapping[str, bytes], record: dict) ->
         if part.key not in weights:
             raise Diverged(f"its upstream system {name!r} ({part.key}) diverged")
     parts = {name: restored(part, train.shapes, weights[part.key]) for name, part in recipe.upstream.items()}
-    system = construct(recipe.system, train.shapes, recipe.task, recipe.options, parts, recipe.seed_name)
-    system.phase = recipe.phase or system.phase
-    system.to(work.device)
+    system = untrained(recipe, train.shapes, parts).to(work.device)
     fit(system, train, valid, recipe.mixture, recipe.budget, recipe.seed_name)
     return system, test
 
 
 def restored(recipe: Recipe, shapes: Mapping, data: bytes) -> System:
-    """The system of a recipe with these weights. Raises ValueError where they do not fit it."""
-    system = blank(recipe, shapes)
+    """The system of a recipe with these weights. Raises ValueError for weights of other shapes."""
+    system = untrained(recipe, shapes)
     try:
         restore(system, safetensors.load(data))
     except (RuntimeError, KeyError) as error:
         why = " ".join(str(error).split())[:300]
         raise ValueError(
-            f"the weights of {recipe.key} do not fit {recipe.system.__name__} ({why}); delete weights/{recipe.key}.safetensors "
-            "from the ledger, and the next run trains it again"
+            f"the weights of {recipe.key} do not fit {recipe.system.__name__} ({why}); delete "
+            f"weights/{recipe.key}.safetensors from the ledger, and the next run trains it again"
         ) from error
     return system
 
 
-def blank(recipe: Recipe, shapes: Mapping) -> System:
-    """An untrained system with untrained upstream systems, for weights to be loaded into."""
-    parts = {name: blank(part, shapes) for name, part in recipe.upstream.items()}
+def untrained(recipe: Recipe, shapes: Mapping, parts: Mapping[str, System] | None = None) -> System:
+    """The system of a recipe with its first weights, and with these upstream systems or untrained ones."""
+    if parts is None:
+        parts = {name: untrained(part, shapes) for name, part in recipe.upstream.items()}
     system = construct(recipe.system, shapes, recipe.task, recipe.options, parts, recipe.seed_name)
     system.phase = recipe.phase or system.phase
     return system
@@ -167,11 +168,11 @@ def system_from(recipe: Recipe, data: bytes, device: str = "cpu") -> System:
 
 
 _fold: dict[tuple, Fold] = {}
-"""The last fold: trainings that follow each other mostly share theirs."""
+"""The last fold that was used: successive trainings often share it."""
 
 
 def fold_of(corpus: Corpus, fold: int, device: str) -> Fold:
-    """The splits of a fold on the device."""
+    """The three splits of a fold, on the device."""
     key = corpus.name, corpus.fingerprint, corpus.standardise, fold, device
     if key not in _fold:
         _fold.clear()
@@ -180,7 +181,7 @@ def fold_of(corpus: Corpus, fold: int, device: str) -> Fold:
 
 
 def about_process(device: str) -> dict[str, object]:
-    """What a worker is, and why it cannot be used, if it cannot."""
+    """The library and torch of a worker process, and the reason if it cannot use the device."""
     from robustmer.experiments import check_device
 
     try:

@@ -52,11 +52,11 @@ CLASSIFICATION: dict[str, Callable[[Tensor, Tensor], float]] = {"WA": wa, "UA": 
 def ua_difference(
     label: Int[Tensor, "sample"], difference: Float[Tensor, "sample"], group: Sequence[str] | np.ndarray
 ) -> tuple[float, float]:
-    """A difference of two UAs on the same samples, and its standard error over other groups (speakers, videos) as these.
+    """A difference of two UAs on the same samples, and its standard error over groups (speakers, videos).
 
-    `difference` says of each sample how much more often the one is right than the other, -1 to 1. UA is a mean of ratios,
-    so each sample counts with what it adds to them (linearisation), and samples of one group stand and fall together.
-    Raises ValueError for a single group, and where there is not one label, difference and group for each sample.
+    `difference` is how much more often the one is right than the other on each sample, -1 to 1. UA is a mean of ratios,
+    so each sample counts with its share of them (linearisation), and samples of one group vary together. Raises
+    ValueError for a single group, and where there is not one label, difference and group for each sample.
 
     >>> label = torch.tensor([0, 0, 1, 1])
     >>> ua_difference(label, torch.tensor([1.0, 0.0, 1.0, 0.0]), ["anna", "ben", "anna", "ben"])

@@ -92,11 +92,10 @@ class Transformers(nn.Module):
     """Several pre-norm transformer encoders of one shape. They are computed together, one product for all of them,
     where their sequences are about equally long, and one after the other where padding would cost more.
 
-    A layer is attention to a source (to the encoder's own frames if there is none) and a feed-forward network of four
-    times the width, each behind a layer norm and inside a residual connection; frames and source share the norm. There
-    is no causal mask, so every frame attends to the entire source: MulT's code hides later frames by default, the
-    papers do not. Dropout is on attention, feed-forward and residual connections (CDTP 4.3). In attention it drops a
-    source frame from a head for all queries, instead of drawing for each anew: fewer draws, and attention is fused.
+    A layer is attention to a source (by default the encoder's own frames) and a feed-forward network of four times the
+    width, each behind a layer norm and inside a residual connection; frames and source share the norm. There is no
+    causal mask. Dropout is on attention, feed-forward and residual connections (CDTP 4.3). In attention it drops a
+    source frame from a head for all queries at once.
     """
 
     def __init__(self, encoders: int, width: int, heads: int, layers: int, dropout: float):

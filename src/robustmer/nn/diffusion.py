@@ -7,9 +7,8 @@ noise in x_t. In the paper s = t - 1; on a sub-sequence of steps the same equati
 alpha_bar_s.
 
 The levels `alpha_bar_t`, `alpha_bar_s` are tensors that broadcast against x: a scalar in sampling, (batch, 1, 1) in
-training, where each sample has its own t. NMER's eq. 2 is the same product and its eq. 3 the same mixture; the
-schedules differ. NMER spreads its betas over whatever T it needs, so each noise level has a schedule of its own. Here
-one schedule of T steps is fixed and t is the position of x_t on it: alpha_bar_t is the product of its first t factors.
+training, where each sample has its own t. Unlike NMER's scheduler, which has a schedule of T steps for each level, one
+schedule is fixed, and alpha_bar_t is the product of its first t factors.
 """
 
 from __future__ import annotations
@@ -32,9 +31,8 @@ Level = Float[Tensor, "..."]
 class Diffusion:
     """T = `steps` of the forward process, and their betas.
 
-    CDTP states neither. 1000 steps with beta linear from 1e-4 to 0.02 are those of DDPM (Ho et al. 2020, section 4) and
-    of CDTP's released code: 4e-5 of the signal's power is left at T, so the reverse process may begin with pure noise.
-    x_0 should have about unit variance.
+    The defaults are those of DDPM (Ho et al. 2020, section 4) and of CDTP's released code; the paper states none. x_0
+    should have about unit variance.
     """
 
     steps: int = 1000

@@ -1,7 +1,7 @@
-"""The prompts of MPLMM (Guo et al. 2024) as CDTP 3.3 to 3.5 takes them over, around a MulT.
+"""The prompts of MPLMM (Guo et al. 2024) around a MulT, as in CDTP 3.3 to 3.5.
 
-CDTP's formulas give their shapes in several ways that exclude each other. This reading: l_p prompts of d' values, a
-modality's L frames of d' values each, and matrices M of L rows and of as many columns as the memory is wide.
+Shapes: l_p prompts of d' values, L frames of d' values a modality, and matrices M of L rows and of as many columns as
+the memory is wide. CDTP's formulas contradict each other in these shapes.
 """
 
 from __future__ import annotations
@@ -28,9 +28,8 @@ class PromptedMulT(nn.Module):
     Missing-signal prompts are added to a modality's frames: P_NMS where it is available, P_MS where it is not. They
     have `frames` frames, a constant length L in the papers; a sample of another length gets each prompt in its share of
     the sample. Missing-type prompts P_MT name the combination: P' = P_MT M_P, where M_P is the sum over the modalities
-    of the transposed signal prompt that holds times M. P' joins a modality's frames before the memory (CDTP 3.5 adds it
-    to the attention scores, whose shape is another). The authors' code begins P_MT and M at zero, so neither ever gets
-    a gradient; here only P_MT is small.
+    of the transposed signal prompt that holds times M. P' joins a modality's frames before the memory. The authors'
+    code begins P_MT and M at zero, so neither ever gets a gradient; here only P_MT is small.
 
     Each kind can be switched off. Without the signal prompts M_P is still made of them, but frames do not get them.
     """

@@ -111,10 +111,9 @@ class Resolution(nn.Module):
 class UNet(nn.Module):
     """h = Dec(Bottleneck(Enc([c, x_t], t))) over F >= 1 frames (CDTP 3.4), as wide at the end as at the start.
 
-    `widths` are the channels of each resolution; every further one has half as many frames, rounded up, so any F will
-    do. A decoder level reads the encoder's feature of its resolution beside the one from below. The paper states
-    neither depth nor widths nor kernels, and both "concatenated" and "Cross-Attention/ FiLM": `inject` is "concat"
-    (the one with a formula), "film" or "attention". `kernel` counts frames; with 1, for a single frame, none is halved.
+    `widths` are the channels of each resolution; every further one has half as many frames, rounded up. A decoder level
+    reads the encoder's feature of its resolution beside the one from below. The condition goes in by `inject`:
+    "concat", "film" or "attention". `kernel` counts frames; with 1, for a single frame, none is halved.
     """
 
     def __init__(

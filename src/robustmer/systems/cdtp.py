@@ -16,19 +16,16 @@ from robustmer.tasks import OwnError, Task
 
 
 class CDTP(Imputing):
-    """MPLMM with its linear completion replaced by a diffusion (CDTP 3.4): a missing modality is drawn from its
-    distribution given the others and projected like a recorded one. With its generative prompt it gives the `frames`
-    frames that replace it, MLP([P_G; CondDiff]). The paper draws it once for each available modality; here once from
-    all of them.
+    """MPLMM with a diffusion in place of its linear completion (CDTP 3.4). A missing modality is drawn from its
+    distribution given the others and projected like a recorded one; with its generative prompt it gives the `frames`
+    frames that replace it, MLP([P_G; CondDiff]).
 
-    The diffusion is an upstream system: it learns from clean samples to predict noise (eq. 5) and is then frozen. The
-    paper says "first stage" but not what is frozen; its released code has no eq. 5 at all. Without `generative` the
-    drawn frames are used as they are; without any of the prompts this is a MulT on completed samples. `start="mean"` is
-    the same network without the diffusion: every missing modality is its mean. MPLMM has no diffusion either, but
-    another map from the available modalities to the frames of the missing one.
+    The diffusion is an upstream system: it learns from clean samples to predict noise (eq. 5) and is then frozen.
+    Without `generative` the drawn frames are used as they are; without any prompt this is a MulT on completed samples.
+    With `start="mean"` there is no diffusion, and every missing modality is its mean.
 
-    `frames` is 1 for a corpus of vectors, about its number of frames for one of sequences. `unet`, `condition`,
-    `inject` and `lr_diffusion` are those of `Completion`; `steps`, `sampler`, `eta` and `start` those of `Sampling`.
+    `frames` and the prompts are those of `MPLMM`; `unet`, `condition`, `inject` and `lr_diffusion` those of
+    `Completion`; `steps`, `sampler`, `eta` and `start` those of `Sampling`.
     """
 
     upstream = {

@@ -1,4 +1,4 @@
-"""Checkpoints: a system as one safetensors file, with everything that is needed to predict."""
+"""Checkpoints: a system as one safetensors file, with its settings, task and standardisation."""
 
 from __future__ import annotations
 
@@ -29,14 +29,16 @@ FIELDS = {"system": str, "shapes": dict, "task": dict | None, "options": dict, "
 
 
 def save(system: System, path: str | Path) -> None:
-    """Weights, settings, task and standardisation as one safetensors file, written whole or not at all.
+    """Save a system as one safetensors file: weights, settings, task and standardisation.
 
-    Raises TypeError for options that are no JSON, and OSError where the file cannot be written.
+    Raises TypeError for options that JSON cannot hold and OSError for a file that cannot be written; an earlier file is
+    then unchanged.
     """
     write_whole(Path(path), to_bytes(system))
 
 
 def to_bytes(system: System) -> bytes:
+    """The content of the file that `save` writes."""
     try:
         about = json.dumps(describe(system))
     except TypeError as error:
@@ -50,7 +52,7 @@ def to_bytes(system: System) -> bytes:
 
 
 def describe(system: System) -> dict[str, object]:
-    """A system without its weights, as JSON: class, shapes, task, options and upstream systems."""
+    """A system without its weights: class, shapes, task, options and upstream systems, for JSON."""
     settings = dict(system.settings)
     task = settings.pop("task", None)
     upstream = {name: describe(settings.pop(name)) for name in system.frozen()}
@@ -69,11 +71,11 @@ def load(
     systems: Mapping[str, type[System]] | None = None,
     tasks: Mapping[str, type[Task]] = TASKS,
 ) -> System:
-    """A saved system in evaluation mode. Nothing in the file is executed.
+    """A saved system, in evaluation mode. Nothing in the file is executed.
 
-    `systems` and `tasks` map names to classes and default to those of the library; give your own classes by name.
-    Raises ValueError for a file that is no saved system, of a class that is not known, or whose settings or tensors are
-    not those of the class.
+    `systems` and `tasks` map names to classes, by default those of the library; give your own classes by name. Raises
+    FileNotFoundError without a file, and ValueError for a file that is no saved system, of an unknown class, or whose
+    settings and tensors do not fit together. Sizes are compared before memory is taken.
     """
     if systems is None:
         from robustmer.systems import SYSTEMS as systems
@@ -124,7 +126,7 @@ def at_most(most: int) -> Iterator[None]:
 
 
 def tensors_of(system: System, stored: Mapping[str, tuple]) -> dict[str, tuple[int, ...]]:
-    """The names and shapes of a system's tensors in a file: its weights, and statistics of modalities that have any."""
+    """The shapes of a system's tensors in a file by name: weights, and the statistics of modalities that have any."""
     tensors = {f"weights.{name}": tuple(tensor.shape) for name, tensor in system.state_dict().items()}
     for m, shape in system.shapes.items():
         names = [f"scaling.{m}.{statistic}" for statistic in ("mean", "std")]
@@ -133,7 +135,7 @@ def tensors_of(system: System, stored: Mapping[str, tuple]) -> dict[str, tuple[i
 
 
 def restore(system: System, tensors: Mapping[str, Tensor]) -> None:
-    """Weights and standardisation of a checkpoint into a system of the same shape."""
+    """Load weights and standardisation of a checkpoint into a system of the same shapes."""
     weights = {name.removeprefix("weights."): t for name, t in tensors.items() if name.startswith("weights.")}
     system.load_state_dict(weights)
     scaling: dict[str, dict[str, Tensor]] = {}
@@ -156,8 +158,8 @@ def construct(about: Mapping, systems: Mapping[str, type[System]], tasks: Mappin
 
 
 def header(path: Path) -> tuple[dict, dict[str, tuple[int, ...]]]:
-    """The description and the shapes of all tensors, without reading the tensors. Raises ValueError for a file that is
-    no saved system, FileNotFoundError where there is none."""
+    """The description of a saved system and the shapes of its tensors, which are not read. Raises FileNotFoundError
+    without a file, ValueError for a file that is no saved system."""
     if not path.is_file():
         what = "is no regular file" if path.exists() else "does not exist"
         raise FileNotFoundError(f"{path} {what}; give a file that robustmer saved")
@@ -175,7 +177,7 @@ def header(path: Path) -> tuple[dict, dict[str, tuple[int, ...]]]:
 
 
 def check_description(about: Mapping) -> None:
-    """Raises ValueError where a field is missing or of another type, upstream systems included."""
+    """Raises ValueError for a description with a field that is missing or of another type, upstream ones included."""
     wrong = [name for name, kinds in FIELDS.items() if not isinstance(about.get(name, ...), kinds)]
     if wrong:
         raise ValueError(f"its description has no usable {', '.join(wrong)}")
@@ -184,6 +186,7 @@ def check_description(about: Mapping) -> None:
 
 
 def compare(wanted: Mapping[str, tuple], stored: Mapping[str, tuple], about: Mapping, path: Path) -> None:
+    """Raises ValueError where the tensors of a class and of a file differ in names or shapes."""
     for name in sorted({*wanted, *stored}):
         if wanted.get(name) != stored.get(name):
             sizes = [f"{shapes[name]}" if name in shapes else "absent" for shapes in (stored, wanted)]
@@ -195,8 +198,8 @@ def compare(wanted: Mapping[str, tuple], stored: Mapping[str, tuple], about: Map
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all: aside first, then renamed into place. A kill may leave a hidden `.part`, which
-    nothing reads. Raises OSError (a full disk); an earlier file is then unchanged."""
+    """Write a file completely or not at all: aside first, then renamed into place. A kill may leave a hidden `.part`
+    file, which nothing reads. Raises OSError (a full disk); an earlier file is then unchanged."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with open(part, "wb") as file:

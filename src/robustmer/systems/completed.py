@@ -1,9 +1,7 @@
 """A system behind a completion of its missing modalities (CDTP 4.5), and the three backbones that the paper names.
 
-The paper announces a Table 2 of MISA, MMIM and UniMSE with and without "our generative prompts and module", placed
-"after the feature extraction stage", and does not print it. Here the module alone stands in front of the backbone:
-features are extracted beforehand, and the backbone reads an imputed modality like a recorded one. Prompts are part of
-CDTP's own network and are not added to others.
+The paper announces a Table 2 of MISA, MMIM and UniMSE with and without "our generative prompts and module" and does
+not print it. Here the backbone reads an imputed modality like a recorded one, without prompts.
 """
 
 from __future__ import annotations

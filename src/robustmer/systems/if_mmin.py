@@ -20,10 +20,8 @@ class IFMMIN(System):
     """A teacher learns clean data with specific and invariant features. From noisy ones a cascade of autoencoders,
     guided by the invariant features, imagines the teacher's specific features; a classifier reads its latents.
 
-    Sizes are those of the authors' code: 3,782,852 parameters beside the frozen teacher. Its weights are 1 for
-    classification and imagination and 100 for invariance (the script names an option that does not exist; 100 is what
-    it meant). The code's two versions add up the cascade in different ways; here it is MMIN's, and the guide is added
-    to the input of every block.
+    Sizes and weights are those of the authors' code: 3,782,852 parameters beside the frozen teacher. The cascade is
+    MMIN's, with the guide added to the input of every block.
     """
 
     phase = "imagine"

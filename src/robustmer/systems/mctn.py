@@ -1,8 +1,7 @@
 """MCTN, cyclic translation between modalities (Pham et al. 2019), as a classifier under noise.
 
-The original regresses sentiment from word-aligned text, video and voice, and reads the text alone at test. NMER says
-that it "learns joint representations between every two modalities" and not how it classifies under noise in any
-modality; no code shows it. This is our reading: one translator for each ordered pair of modalities.
+The original regresses sentiment and reads the text alone at test. For classes and noise in any modality, of which
+neither paper nor code tells, this reading has one translator for each ordered pair of modalities.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ class Translator(nn.Module):
     wider of the two (as in the authors' code).
 
     The encoder is a bidirectional LSTM whose directions are summed, the decoder attention, an LSTM and a linear layer.
-    In the authors' attention the query is the decoder's last state, frame after frame; here it is the position of the
-    frame, so that all frames are decoded at once and lengths may differ.
+    The query of the attention is the position of a frame (the authors': the decoder's last state), so that all frames
+    are decoded at once and lengths may differ.
     """
 
     def __init__(self, dim: int, width: int):

@@ -43,10 +43,9 @@ class MISA(System):
     in (0, 1), so the factors 1/|b - a|^k of the paper are 1. `diff` is `overlap`, summed over each modality's two
     vectors and over all pairs of own vectors. `recon` is the mean squared error of u, mean over the modalities.
 
-    Sizes (width 128; one transformer layer with two heads, 2048 units and dropout 0.1), weights (1, 0.3, 1), dropout
-    0.5 and learning rate 1e-4 are the defaults of the authors' code. It encodes voice and video by two bidirectional
-    LSTMs and text by BERT, and clips gradients at 1; here the encoders are the library's, and nothing is clipped. The
-    loss of a regression is its squared error there and the absolute error here, as for every system.
+    Sizes, weights, dropout and learning rate are the defaults of the authors' code. Encoders (theirs: bidirectional
+    LSTMs and BERT) and the loss of a regression (theirs: squared error) are the library's, and gradients are not
+    clipped.
     """
 
     def __init__(

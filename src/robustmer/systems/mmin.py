@@ -21,9 +21,8 @@ class MMIN(System):
     """MMIN's encoders start from a MEN that learnt clean data. A cascade of autoencoders imagines MEN's clean features
     from noisy ones, a second one maps them back to the noisy ones (the cycle), and a classifier reads the latents.
 
-    Sizes and weights (classification 1, imagination 4, cycle 2) are those of the authors' code for IEMOCAP: 5,444,228
-    parameters beside the frozen MEN. There the target holds the missing modalities and zeros elsewhere. Under noise,
-    which may affect all modalities, the target is MEN's features of the complete clean sample.
+    Sizes and weights are those of the authors' code for IEMOCAP: 5,444,228 parameters beside the frozen MEN. There the
+    target holds the missing modalities and zeros elsewhere; here it is MEN's features of the complete clean sample.
     """
 
     phase = "imagine"

@@ -18,14 +18,13 @@ from robustmer.tasks import Task
 
 
 class MPLMM(System):
-    """A MulT with three kinds of prompts. Generative prompts map the available modalities to the frames of a
-    missing one; missing-signal prompts mark each modality as available or missing; missing-type prompts name the
-    combination (`nn.prompts`). Each kind can be switched off; without the generative ones an absent modality is a frame
-    of zeros, as in MulT, so that without any prompt this is the paper's MD.
+    """A MulT with three kinds of prompts (`nn.prompts`). Generative prompts map the available modalities to the frames
+    of a missing one; missing-signal prompts mark each modality as available or missing; missing-type prompts name the
+    combination. Each kind can be switched off. Without generative prompts an absent modality is a frame of zeros;
+    without any prompt this is the paper's MD.
 
     A missing modality has `frames` frames: 1 for a corpus of vectors, about its number of frames for one of sequences.
-    MPLMM's 16 prompts a modality; MulT's sizes are those of CDTP 4.3. All of it learns together: MPLMM takes a MulT
-    from a larger corpus and freezes it, which CDTP does not mention.
+    `length` is MPLMM's number of prompts a modality; MulT's sizes are those of CDTP 4.3.
     """
 
     def __init__(

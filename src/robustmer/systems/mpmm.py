@@ -15,12 +15,9 @@ from robustmer.tasks import Task
 
 
 class MPMM(System):
-    """For each combination of available modalities every layer of the MulT has its own prompts, `length` tokens before
-    the frames that the layer attends to.
-
-    Lee et al. put prompts into a pre-trained transformer that stays frozen; their attention-level form adds them to the
-    keys, as here, so that sequences keep their lengths. No code of CDTP's or MPLMM's comparison is public and CDTP
-    mentions no pre-training, so MulT and prompts learn together. An absent modality is a frame of zeros.
+    """Every layer of the MulT has its own prompts for each combination of available modalities: `length` tokens before
+    the frames that the layer attends to (the attention-level prompts of Lee et al.). Their transformer is pre-trained
+    and frozen; here MulT and prompts learn together. An absent modality is a frame of zeros.
     """
 
     def __init__(

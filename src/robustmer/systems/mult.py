@@ -13,12 +13,11 @@ from robustmer.tasks import Task
 
 
 class MulT(System):
-    """CDTP's baselines LB, MS and MD are this system: trained and tested with one combination of modalities, trained on
-    complete samples and tested on others, and trained with `conditions.drop`.
+    """CDTP's baselines LB, MS and MD are this system, trained in one missing case, on complete samples, and with
+    `conditions.drop`. An absent modality is one frame of zeros (`nn.crossmodal.sequence`).
 
-    An absent modality is one frame of zeros (`nn.crossmodal.sequence`). There is no causal mask. Width 256, 6 layers, 8
-    heads, dropout 0.1 and the learning rate are the paper's (CDTP 4.3), its optimizer is Adam: no decay. These sizes
-    make 90 million parameters of three modalities; those of MulT's code (30, 5, 5) make 1.1 million.
+    The sizes, the learning rate and Adam without decay are those of CDTP 4.3: 90 million parameters for three
+    modalities. The sizes of MulT's code (30, 5, 5) make 1.1 million.
     """
 
     def __init__(

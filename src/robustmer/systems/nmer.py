@@ -40,11 +40,9 @@ class Joint:
 
 
 class NMER(System):
-    """NMER 2.3. `tokens="one"` is the literal reading: a sample is one token as wide as all features together (768 for
-    three modalities), so attention is a linear map. `tokens="modality"` gives each modality a token.
-
-    In evaluation the latent is its mean. Sizes that the paper does not state are options; latent 64, feed-forward 128
-    and `transformer_dropout` 0.1 are the released code's (0.5 in five post-norm layers would drown the signal).
+    """NMER 2.3. With `tokens="one"`, the literal reading, a sample is one token as wide as all features together (768
+    for three modalities); with "modality" each modality is a token. In evaluation the latent is its mean. Sizes that
+    the paper does not state (latent, feed-forward, `transformer_dropout`) are those of the released code.
     """
 
     phase = "joint"

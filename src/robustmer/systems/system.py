@@ -1,10 +1,11 @@
-"""System: a module with `forward(observed)` and `objectives()`, and the upstream systems that it starts from."""
+"""System: a network with its losses; Objective: a loss with its optimizer; Upstream: a trained system to start from."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,28 +24,29 @@ Parameters = Iterable[nn.Parameter] | Iterable[dict]
 def AdamW(
     lr: float = 2e-4, weight_decay: float = 0.01, betas: tuple[float, float] = (0.9, 0.999)
 ) -> Callable[[Parameters], torch.optim.Optimizer]:
-    """A factory of AdamW optimizers. The decay is AdamW's own default; NMER 3.3 names AdamW and no decay."""
+    """A factory of AdamW optimizers. The decay is torch's default; NMER 3.3 names AdamW without a decay."""
     return functools.partial(torch.optim.AdamW, lr=lr, weight_decay=weight_decay, betas=betas, fused=True)
 
 
 def half_then_linear(progress: float) -> float:
-    """The learning rate's factor: 1 for the first half of a training, then linearly to 0. NMER 3.3 says "Lambda LR"
-    and not which; this is the shape of the released code's (40 epochs constant, 40 decaying)."""
+    """A factor of the learning rate: 1 for the first half of a training, then linearly to 0. NMER 3.3 states "Lambda
+    LR" without its shape; this is that of the released code (40 epochs constant, 40 decaying)."""
     return min(1.0, 2 * (1 - progress))
 
 
 def constant(progress: float) -> float:
+    """A factor of the learning rate that stays 1."""
     return 1.0
 
 
 @dataclass(frozen=True)
 class Objective:
-    """`loss(clean, observed)` returns named, weighted terms, whose sum trains `params`.
+    """A loss and the parameters that it trains: `loss(clean, observed)` returns named, weighted terms; their sum trains
+    `params`, which may be parameter groups of torch.
 
-    The objectives of a system step in turn on every batch: one is the usual case, two are a GAN. `every` makes one
-    step on every k-th batch only; `schedule` scales its learning rate with the progress, 0 to 1, of the training;
-    `after_step` runs after each of its steps (a moving average, a clipping of weights). `params` may be parameter
-    groups, as torch's optimizers take them.
+    The objectives of a system step in turn on every batch: most systems have one, a GAN has two. With `every=k` the
+    objective steps on every k-th batch. `schedule` maps the progress of the training, 0 to 1, to a factor of the
+    learning rate. `after_step` runs after each step (a moving average, a clipping of weights).
     """
 
     loss: Loss
@@ -57,11 +59,11 @@ class Objective:
 
 @dataclass(frozen=True)
 class Upstream:
-    """A trained system that another one starts from, by default.
+    """The default recipe of a trained system that another one starts from.
 
-    It learns the `mixture` with `share` of the budget, for the same task unless another is given. Those options of the
-    downstream system that `passes` names are handed on, beside the `options` fixed here. `phase` and `streams` name
-    its random streams; upstream systems with equal recipes are trained once and shared.
+    It learns the `mixture` with `share` of the budget, for the task of the downstream system unless another is given.
+    It gets the options of the downstream system that `passes` names, and the `options` given here. `phase` and
+    `streams` name its random streams. Upstream systems with equal recipes are trained once and shared.
     """
 
     system: type[System]
@@ -77,13 +79,13 @@ class Upstream:
 class System(nn.Module):
     """Base of all systems. A subclass needs a constructor and `forward`.
 
-    The constructor takes `shapes` (modality -> shape of a frame) and `task` first, then the upstream systems by name,
-    then options with defaults. These arguments are kept in `settings`, so that the system can be saved; `shapes` and
-    `task` are attributes before the constructor runs. Upstream systems are kept under their names and are frozen.
+    The arguments of the constructor are `shapes` (modality -> shape of a frame), `task`, the upstream systems by name,
+    and options with defaults. They are stored in `settings`, so that the system can be saved; `shapes` and `task` are
+    attributes before the constructor runs. Upstream systems are stored under their names and frozen.
 
-    `phase` names the random streams of its training; with `selects` the weights with the best validation score are
-    kept, else the last ones. `optimizer` belongs to the default `objectives`. `scaling` holds the statistics that its
-    features are standardised with.
+    `phase` names the random streams of its training. With `selects`, training keeps the weights with the best
+    validation score, else the last ones. `optimizer` is that of the default `objectives`. `scaling` holds the
+    statistics of the train split with which features are standardised.
     """
 
     phase = "classify"
@@ -117,48 +119,50 @@ class System(nn.Module):
 
     @classmethod
     def starts_from(cls, options: Mapping[str, object]) -> Mapping[str, Upstream]:
-        """The upstream systems that a system with these options needs."""
+        """The upstream systems that a system with these options starts from, by name."""
         return cls.upstream
 
     def forward(self, observed: Batch) -> Output:
         raise NotImplementedError(f"{type(self).__name__} must define forward(observed)")
 
     def objectives(self) -> dict[str, Objective]:
-        """By default one: `loss` trains all parameters but those of the upstream systems."""
+        """The objectives by name. By default one: `loss` trains all parameters except those of upstream systems."""
         return {"all": Objective(self.loss, self.own_parameters(), self.optimizer)}
 
     def loss(self, clean: Batch, observed: Batch) -> Mapping[str, Tensor]:
-        """By default the loss of the task: labels, and frames to reconstruct, are those of the clean batch."""
+        """Named terms of the loss. By default that of the task, with labels and frames of the clean batch as
+        targets."""
         return {"task": self.task.loss(self(observed), clean)}
 
     def error(self, clean: Batch) -> Tensor:
-        """What the task `OwnError` scores: by default the sum of the loss's terms on clean samples."""
+        """The score of the task `OwnError`: by default the sum of the terms of the loss on clean samples."""
         return torch.stack(list(self.loss(clean, clean).values())).sum()
 
     def targets(self, clean: Batch) -> Mapping[str, Tensor]:
-        """What frozen parts compute from clean samples, (B, ...). Computed once a training, in evaluation mode and
-        without gradient, and handed to the losses as `clean.targets`."""
+        """Features of clean samples from frozen parts, (B, ...), by name. They are computed once a training, in
+        evaluation mode and without gradient, and reach the losses as `clean.targets`."""
         return {}
 
     def frozen(self) -> list[str]:
-        """The names of the upstream systems that this one was given."""
+        """The names of the upstream systems of this system."""
         return [name for name in type(self).upstream if self.settings.get(name) is not None]
 
     def own_parameters(self) -> list[nn.Parameter]:
-        """All parameters but those of the upstream systems."""
+        """All parameters except those of the upstream systems."""
         inherited = {id(p) for name in self.frozen() for p in getattr(self, name).parameters()}
         return [p for p in self.parameters() if id(p) not in inherited]
 
     def train(self, mode: bool = True) -> System:
-        """Upstream systems stay in evaluation mode: their parameters and buffers do not move."""
+        """Set the training mode. Upstream systems stay in evaluation mode: their buffers do not move."""
         super().train(mode)
         for name in self.frozen():
             getattr(self, name).eval()
         return self
 
     def predict(self, samples: Samples, batch_size: int = 512) -> Output:
-        """The output for samples, raw or of a fold, in evaluation mode. Raw samples are standardised as in training;
-        they need no labels. Raises ValueError for other modalities or shapes than the system's."""
+        """The output for samples in evaluation mode: (B, outputs), or (B, T, *feature) by modality. Raw samples are
+        standardised with the statistics of the train split; labels are not needed. Raises ValueError for samples of
+        other modalities or shapes than the system's."""
         check_samples(self, samples)
         device = next(self.parameters()).device
         return in_parts(self, lambda batch: self(self.standardise(batch).to(device)), samples, batch_size)
@@ -171,7 +175,7 @@ class System(nn.Module):
         return self.predict(samples, batch_size).softmax(1)
 
     def standardise(self, batch: Batch) -> Batch:
-        """Raw samples as in training. A modality that the train split lacked is marked as absent."""
+        """Raw samples standardised as in training. A modality that the train split lacked is marked absent."""
         if self.scaling is None or batch.scaling is not None:
             return batch
         from robustmer.corpora.scaling import standardised
@@ -182,7 +186,7 @@ class System(nn.Module):
 
 
 def check_shapes(system: type[System], shapes: Mapping[str, Shape]) -> dict[str, Shape]:
-    """The shapes in the library's order. Raises ValueError for names and shapes that no system can be made for."""
+    """The shapes in the library's order. Raises ValueError for impossible names and shapes."""
     what = f"{system.__name__} was asked for the shapes {shapes!r}"
     if not isinstance(shapes, Mapping) or not shapes:
         raise ValueError(f"{what}; give the shape of a frame of one or more modalities, such as {{'audio': (74,)}}")
@@ -197,7 +201,7 @@ def check_shapes(system: type[System], shapes: Mapping[str, Shape]) -> dict[str,
 
 
 def widths(shapes: Mapping[str, Shape]) -> dict[str, int]:
-    """The number of features of each modality. Raises ValueError where a frame is no vector."""
+    """The number of features of each modality. Raises ValueError for frames that are no vectors."""
     for m, shape in shapes.items():
         if len(shape) != 1:
             raise ValueError(f"{m} has frames of shape {shape}; this system reads vectors, so flatten the frames first")
@@ -205,7 +209,7 @@ def widths(shapes: Mapping[str, Shape]) -> dict[str, int]:
 
 
 def check_samples(system: System, samples: Samples) -> None:
-    """Raises ValueError where a system was made for other modalities or shapes."""
+    """Raises ValueError for samples of other modalities or shapes than the system's."""
     shapes = system.settings.get("shapes")
     if shapes is not None and dict(shapes) != dict(samples.shapes):
         raise ValueError(
@@ -217,8 +221,8 @@ def check_samples(system: System, samples: Samples) -> None:
 
 @torch.no_grad()
 def in_parts(system: System, function: Callable[[Batch], Output], samples: Sized, batch_size: int = 512) -> Output:
-    """`function` of all samples, in evaluation mode, a part at a time. Of a Batch, samples of similar length form a
-    part, so that little padding is computed. Raises MemoryError, naming the batch size, where memory ends."""
+    """`function` of all samples, computed in parts and in evaluation mode. Samples of a Batch are grouped by length,
+    which saves padding. Raises MemoryError, with the batch size, for a part that does not fit in memory."""
     work = getattr(samples, "work", None)
     order = np.arange(len(samples)) if work is None else np.argsort(work, kind="stable")
     training = system.training
@@ -238,39 +242,33 @@ def in_parts(system: System, function: Callable[[Batch], Output], samples: Sized
     return joined(parts)
 
 
-class memory_of:
-    """Turns torch's errors about memory into a MemoryError that names the batch size."""
-
-    def __init__(self, batch_size: int, name: str):
-        self.batch_size, self.name = batch_size, name
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind, error, traceback) -> None:
-        known = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-        if isinstance(error, RuntimeError) and known:
-            raise MemoryError(
-                f"no memory for {self.batch_size} samples at once ({str(error).splitlines()[0]}); give a smaller "
-                f"{self.name}"
-            ) from error
+@contextmanager
+def memory_of(batch_size: int, name: str) -> Iterator[None]:
+    """A block in which torch's errors about memory become a MemoryError that names the batch size."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        why = str(error).splitlines()[0]
+        raise MemoryError(f"no memory for {batch_size} samples at once ({why}); give a smaller {name}") from error
 
 
 @functools.cache
 def option_defaults(system: type[System]) -> Mapping[str, object]:
-    """The options of a system with their defaults: its arguments but shapes, task and upstream systems."""
+    """The options of a system with their defaults: its arguments except shapes, task and upstream systems."""
     parameters = inspect.signature(system.__init__).parameters.values()
     given = ("self", "shapes", "task", *system.upstream)
     return {p.name: p.default for p in parameters if p.name not in given and p.default is not p.empty}
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Every element of every parameter, trained or frozen."""
+    """The number of values in all parameters, trained and frozen."""
     return sum(p.numel() for p in module.parameters())
 
 
 def start_from(module: nn.Module, trained: nn.Module, owner: System) -> None:
-    """Copy the weights of a part of an upstream system. Raises ValueError where they have another shape."""
+    """Copy the weights of a part of an upstream system into a module. Raises ValueError for other shapes."""
     weights, own = trained.state_dict(), module.state_dict()
     for name in [*own, *weights]:
         sizes = [f"{tuple(state[name].shape)}" if name in state else "absent" for state in (weights, own)]
