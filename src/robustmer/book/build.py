@@ -33,6 +33,7 @@ from tqdm import tqdm
 from robustmer.book import end_children, known, printable
 from robustmer.book.pages import inputs_digest, notebook_file, page_name, pages, read, stamp_in, stamp_of
 from robustmer.book.parameters import parameters_of, validate
+from robustmer.book.site import finish
 from robustmer.experiments import data, path_of, project, runs
 
 
@@ -230,6 +231,7 @@ def render(root: Path) -> Path:
         lines = re.sub(r"\x1b\[[0-9;]*m", "", result.stdout).splitlines()
         warnings = [line for line in lines if re.search(r"WARNING|ERROR", line)]
         raise BookFailed("the book has warnings or errors:\n" + "\n".join(warnings or lines[-30:]))
+    finish(root / "_build/html")
     return root / "_build/html/index.html"
 
 
