@@ -82,13 +82,22 @@ display(
 #
 # ::::{grid} 1 1 3 3
 # :::{grid-item-card} I want the result
-# {ref}`Every claim of NMER <nmer-claims>`, {ref}`NMER's Table 2 <nmer-table-2>`, {ref}`CDTP's Table 1 <cdtp-table-1>`.
+# :img-top: _static/door_result.svg
+# :img-alt: Dots with intervals around a line.
+# :class-img-top: dark-light
+# {ref}`Every claim of NMER <nmer-claims>`, {ref}`NMER's Table 2 <nmer-table-2>`, {ref}`CDTP's Table 1 <cdtp-table-1>`, {ref}`every number <results-explorer>`.
 # :::
 # :::{grid-item-card} I want to understand
-# {ref}`The noise scheduler <nmer-noise-scheduler>`, {ref}`the network <nmer-network>`, {ref}`the diffusion <cdtp-conditional-diffusion>`.
+# :img-top: _static/door_idea.svg
+# :img-alt: A wave that drowns in noise.
+# :class-img-top: dark-light
+# {ref}`The noise scheduler <nmer-noise-scheduler>`, {ref}`the network <nmer-network>`, {ref}`the diffusion <cdtp-conditional-diffusion>`, [words and symbols](glossary.md).
 # :::
 # :::{grid-item-card} I have a system
-# {ref}`Add it in one notebook <nmer-add-your-own>`, [run any cell again](rerun.md), [bring a corpus](data.md).
+# :img-top: _static/door_system.svg
+# :img-alt: Three modalities, a network and its answer.
+# :class-img-top: dark-light
+# {ref}`Add it in one notebook <nmer-add-your-own>`, [run any cell again](rerun.md), [bring a corpus](data.md), [the library](api.md).
 # :::
 # ::::
 #
@@ -124,7 +133,7 @@ show(
 #
 # ## How to read a number
 #
-# An interval is a 95% interval of the mean, in figures a bar, in text a pair in brackets. Three phrases recur: *A is ahead of B by 4.3
+# An {term}`interval` is a 95% interval of the mean, in figures a bar, in text a pair in brackets. Three phrases recur: *A is ahead of B by 4.3
 # points (0.2 to 8.4)*; *A and B cannot be told apart (+0.8, −3.1 to 4.7)*; *one training; no interval*.
 
 # %% tags=["remove-input"]
@@ -139,7 +148,7 @@ answers.numbers_folded(
 
 # %% [markdown]
 # A number printed by a paper is never mixed with one measured here. Where a paper leaves something open, the book takes one reading and
-# lists it under [](choices.md).
+# lists it under [](choices.md). What the numbers cannot show stands under [](limits.md).
 #
 # ## The papers
 #
@@ -149,8 +158,8 @@ answers.numbers_folded(
 # - **IV, planned: InfoGAN-SER** {cite}`infogan`, training data augmented by a generative network.
 # - **V, planned: VQ-MDVAE** {cite}`mdvae`. Neural Networks 172, 2024, [10.1016/j.neunet.2024.106120](https://doi.org/10.1016/j.neunet.2024.106120). Released code: [samsad35/code-mdvae at 4c90c78](https://github.com/samsad35/code-mdvae/tree/4c90c78).
 #
-# To cite a number, cite the paper whose method it is, and this book with the commit of the page (`CITATION.cff`). Its title is *robustmer: a
-# reproducible companion of papers on robust multimodal emotion recognition*.
+# To cite a number, cite the paper whose method it is, and the page. "Cite this page" below every page gives its BibTeX entry with the
+# commit. What changed between versions stands under [](changes.md).
 #
 # ## References
 #

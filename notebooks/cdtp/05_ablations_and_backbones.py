@@ -84,26 +84,15 @@ show(lambda width: forest(effects, "points of accuracy", width), "fig-cdtp-parts
 # training still had a diffusion of its own; the library now shares one a fold and seed.
 #
 # ## All numbers
+#
+# The scores are in the results explorer, with keys and CSV: <a href="../guide/02_results_explorer.html#cdtp-ablations">without
+# a part</a>, and <a href="../guide/02_results_explorer.html#cdtp-backbones">behind a completion</a>.
 
 # %% tags=["hide-input"]
 columns = ["row", "value", "low", "high", "p", "detectable", "repetitions", "verdict"]
 numbers_folded(
     effects[columns], "Differences on RAVDESS-AV, points of accuracy", decimals=1
 )
-for name in findings.PEOPLE["cdtp"]:
-    for table in ("ablations", "backbones"):
-        frame = (
-            cdtp.tables("paper", name)[table].where(metric="ACC").summarise(measured)
-        )
-        cells = wide(
-            frame,
-            row=lambda row: look(row).label,
-            column=lambda column: column.condition,
-        )
-        numbers_folded(
-            cells.rename_axis("system").reset_index(),
-            f"ACC, {table}, {corpora.named(name).dataset}",
-        )
 
 # %% [markdown]
 # ## Your own run

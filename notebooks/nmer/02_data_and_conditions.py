@@ -82,7 +82,7 @@ picture.show(
 #
 # $$ \mathrm{WA} = \frac{\sum_c r_c}{\sum_c n_c}, \qquad \mathrm{UA} = \frac{1}{C} \sum_{c=1}^{C} \frac{r_c}{n_c} . $$
 #
-# Weighted accuracy (WA) is the share of correct answers; unweighted accuracy (UA) is the mean of the classes' recalls. A
+# Weighted accuracy ({term}`WA`) is the share of correct answers; unweighted accuracy ({term}`UA`) is the mean of the classes' recalls. A
 # system that always gives the commonest class has the WA of that class's share, and a UA of $1/C$, which is *chance*.
 #
 # ## Table 1

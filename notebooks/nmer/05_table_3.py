@@ -105,25 +105,11 @@ show(lambda width: forest(shown, "points of UA lost", width, legend={"people": "
 # effect where there is one.
 #
 # ## All numbers
+#
+# The scores by clean modalities, all systems, metrics and levels, are in the
+# <a href="../guide/02_results_explorer.html#nmer-3">results explorer</a>, with keys and CSV.
 
 # %% tags=["hide-input"]
-for name in ("ravdess_av", "mosi_bclstm"):
-    part = nmer.tables("paper", name)["3"].where(
-        metric="UA", noise="gaussian", system=["NMER", "LogReg"], trained="noisy"
-    )
-    lines = part.summarise(measured)
-    lines = lines.assign(
-        row=[
-            f"{look(line.row).label}, {nmer.db(line.level)}"
-            for line in lines.itertuples()
-        ],
-        column=lines["condition"],
-    )
-    numbers_folded(
-        wide(lines).rename_axis("system").reset_index(),
-        f"UA, {part.dataset}",
-        file=f"table3-{name}.csv",
-    )
 numbers_folded(
     shown[["row", "panel", "value", "low", "high"]],
     "The negative control, points of UA lost",

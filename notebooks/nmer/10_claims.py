@@ -82,6 +82,9 @@ show(lambda width: forest(effects, "points", width), "fig-nmer-effects",
 
 # %% [markdown]
 # ## All numbers
+#
+# The scores behind the comparisons, with the keys of their trainings, are in the
+# <a href="../guide/02_results_explorer.html#nmer-3">results explorer</a>.
 
 # %% tags=["hide-input"]
 columns = [
@@ -97,17 +100,14 @@ columns = [
     "size",
     "why",
 ]
-for corpus in findings.PEOPLE["nmer"]:
-    frame = papers.judged("nmer", corpus, measured)
-    numbers_folded(frame[columns], f"Every comparison on {corpus}", decimals=2, file=f"claims-{corpus}.csv",
-                   note="Points; number 0 is a planned comparison of the book; detectable: 80% power after correction.")  # fmt: skip
-evidence = pd.concat([contrast.evidence(measured).assign(claim=number, what=contrast.what)
-                      for number, claim in enumerate(claims[:3], 1) for contrast in claim.contrasts])  # fmt: skip
-numbers_folded(
-    evidence.head(40),
-    "The first scores behind claims 1 to 3, with the keys of their trainings",
-    file="evidence.csv",
+frame = pd.concat(
+    [
+        papers.judged("nmer", name, measured).assign(corpus=name)
+        for name in findings.PEOPLE["nmer"]
+    ]
 )
+numbers_folded(frame[["corpus", *columns]], "Every comparison on both corpora", decimals=2, file="claims.csv",
+               note="Points; number 0 is a planned comparison of the book; detectable: 80% power after correction.")  # fmt: skip
 
 # %% [markdown]
 # ## Limits

@@ -253,7 +253,8 @@ show(lambda width: dots(old, looks, "points of UA", width, lines=0.0), "fig-nmer
 #
 # ## All numbers
 #
-# Means with half their 95% interval over folds. CMU-MOSI has one training of each kind, and so no interval.
+# The scores of every training and test are in the <a href="../guide/02_results_explorer.html#nmer_beyond-transfer">results
+# explorer</a>, with keys and CSV. CMU-MOSI has one training of each kind, and so no interval.
 
 # %% tags=["hide-input"]
 folded = effects[["row", "system", "effect", "low", "high", "p", "p_holm"]]
@@ -273,20 +274,6 @@ numbers_folded(
     "The level at which half of a training's own loss is gone, RAVDESS-AV",
     decimals=1,
 )
-for name in ("ravdess_av", "mosi_bclstm"):
-    for number, levels_db in {
-        "transfer": [-10.0, -20.0, -30.0, -40.0, None],
-        "old ways": [-10.0, -40.0, None],
-    }.items():
-        part = nmer_beyond.tables("paper", name)[number].where(
-            metric="UA", condition=["avg", "clean"], level=levels_db
-        )
-        part = part.summarise(measured).query("noise != 'impulse'")
-        cells = wide(
-            part, column=lambda c: f"{c.noise or 'clean'} {db(c.level)}".strip()
-        )
-        numbers_folded(cells.rename_axis("training").reset_index(), f"UA, {number}, {corpora.named(name).dataset}",
-                       file=f"beyond-{name}-{number.replace(' ', '-')}.csv")  # fmt: skip
 
 # %% [markdown]
 # ## Your own run
