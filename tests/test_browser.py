@@ -38,6 +38,8 @@ See {cite}`nmer`.
 ```{bibliography}
 ```
 """
+FOLD = """<details class="numbers"><summary>All numbers</summary><div class="numbers-box" tabindex="0">
+<table class="table numbers"><tbody><tr><th scope="row">CDTP</th><td>52.3</td></tr></tbody></table></div></details>"""
 TABLE, CORPUS = "cdtp-1", "RAVDESS-AV"
 
 
@@ -64,7 +66,7 @@ def address(tmp_path_factory):
     (root / "_toc.yml").write_text("format: jb-book\nroot: index\nchapters:\n  - file: explorer\n  - file: formula\n")
     page = explorer.page(explorer.data(["cdtp"]))
     (root / "book/index.md").write_text(INDEX)
-    (root / "book/formula.md").write_text("# A formula\n\n$x^2$\n")
+    (root / "book/formula.md").write_text(f"# A formula\n\n$x^2$\n\nCDTP and MPLMM.\n\n```{{raw}} html\n{FOLD}\n```\n")
     (root / "book/explorer.md").write_text(f"# Results explorer\n\n```{{raw}} html\n{page}\n```\n")
     folder = build.render(root).parent
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Server, directory=str(folder))) as server:
@@ -257,3 +259,25 @@ def test_a_phone_needs_no_sideways_scrolling(page):
         assert text >= 9
     finally:
         page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_folds_are_open_on_paper(browser, address):
+    browser.get(f"{address}/formula.html")
+    visible = "const td = document.querySelector('table.numbers td'); td.offsetHeight; return td.checkVisibility()"
+    assert not browser.execute_script(visible)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        assert browser.execute_script(visible)
+        assert (
+            browser.execute_script("return getComputedStyle(document.querySelector('.numbers-box')).overflowX")
+            == "visible"
+        )
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_search_leads_to_the_page_of_two_names(browser, address):
+    browser.get(f"{address}/search.html?q=CDTP+MPLMM")
+    find = lambda page: page.find_elements("css selector", "#search-results li a")  # noqa: E731
+    WebDriverWait(browser, 10).until(find)
+    assert any("formula.html" in link.get_attribute("href") for link in find(browser))

@@ -117,7 +117,8 @@ for pretrained in (True, False):
     pretraining[pretrained] = rm.evaluate(system, toy.fold(0).test, [rm.CLEAN])
 
 # %%
-pd.concat(pretraining, names=["pretrained"]).pivot_table(index="pretrained", columns="metric", values="value").round(3)
+frame = pd.concat(pretraining, names=["pretrained"])
+print(frame.pivot_table(index="pretrained", columns="metric", values="value").round(3))
 
 # %% [markdown]
 # ## A GAN, and a classifier that learns from it
@@ -172,7 +173,7 @@ voices = toy.only("audio")
 augmented, _ = rm.train(Augmented, voices, seed=seed, budget=budget)
 
 # %%
-rm.evaluate(augmented, voices.fold(0).test, [rm.CLEAN]).round(3)
+print(rm.evaluate(augmented, voices.fold(0).test, [rm.CLEAN]).round(3))
 
 # %% [markdown]
 # ## Two VQ-VAEs, a sequence model over their codes, and two probes
@@ -229,7 +230,7 @@ summary = rm.compute({probe: [rm.CLEAN] for probe in probes.values()}, ledger, p
 # %%
 scores = {label: ledger.scores(probe.key).set_index("metric")["value"] for label, probe in probes.items()}
 print(f"{summary.trained} trainings for {len(probes)} probes")
-pd.DataFrame(scores).T.round(3)
+print(pd.DataFrame(scores).T.round(3))
 
 # %% [markdown]
 # ## Noise on a region of a picture, in some frames
@@ -261,7 +262,7 @@ pixels, _ = rm.train(Pixels, films, mixture={rm.CLEAN: 0.5, hidden: 0.5}, seed=s
 regions = rm.evaluate(pixels, films.fold(0).test, [rm.CLEAN, hidden])
 
 # %%
-regions.query("metric == 'UA'").round(3)
+print(regions.query("metric == 'UA'").round(3))
 
 # %% [markdown]
 # ## A split that shares speakers
@@ -278,7 +279,8 @@ for corpus in (toy, shared):
     dependent[corpus.split.name] = rm.evaluate(system, corpus.fold(0).test, [rm.CLEAN])
 
 # %%
-pd.concat(dependent, names=["split"]).pivot_table(index="split", columns="metric", values="value").round(3)
+frame = pd.concat(dependent, names=["split"])
+print(frame.pivot_table(index="split", columns="metric", values="value").round(3))
 
 # %% [markdown]
 # ## A corpus on disk

@@ -36,7 +36,8 @@ FIELDS = ("metric", "noise", "level", "condition")
 
 def data(studies: Iterable[str] = STUDIES, profile: str = "paper") -> dict[str, object]:
     """Everything that the script needs, ready for JSON: `views` (a table on a corpus), the `trainings` behind them, and
-    the quantiles of Student's t. A table of which fewer than two rows are measured is left out."""
+    the quantiles of Student's t. A table of which fewer than two rows are measured is left out. Raises ValueError where
+    nothing is measured."""
     trainings: dict[str, tuple[int, int]] = {}
     groups: dict[tuple[str, ...], int] = {}
     views = [
@@ -45,6 +46,8 @@ def data(studies: Iterable[str] = STUDIES, profile: str = "paper") -> dict[str, 
         for table, measured in measured_tables(study, profile)
         if (view := view_of(study, table, measured, trainings, groups))["rows"][1:]
     ]
+    if not views:
+        raise ValueError(f"no score of {', '.join(studies)} is stored; `robustmer compute` computes those of a paper")
     at = {key: number for number, key in enumerate(trainings)}
     most = max(len(view["repetitions"]) for view in views)
     return {
