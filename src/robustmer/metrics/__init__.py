@@ -1,4 +1,4 @@
-"""Scores, one definition each: what scikit-learn and scipy have comes from them."""
+"""Metrics, one definition each. Those that scikit-learn or scipy define are called from there."""
 
 from robustmer.metrics.calibration import Calibration, calibration, ece, ece_floor, overconfidence, temperature
 from robustmer.metrics.classification import CLASSIFICATION, f1, ua, ua_difference, wa
