@@ -10,8 +10,9 @@ import pytest
 import torch
 from robustmer import corpora
 from robustmer.batch import mean_over_time
-from robustmer.corpora import Corpus, CorpusError, CorpusNotFound, mosi_bclstm, mosi_sentiment, ravdess_av, synthetic
+from robustmer.corpora import Corpus, CorpusError, CorpusNotFound, synthetic
 from robustmer.corpora.catalogue import CLASSIFIER_COLUMNS, EMOTIONS
+from robustmer.corpora.media import deltas
 from robustmer.corpora.synthetic import (
     CLASS_COUNTS,
     LATENT_GRID,
@@ -40,6 +41,7 @@ def ravdess_arrays() -> dict[str, np.ndarray]:
         "emotion": (np.arange(48) % 8).astype(np.int8),
         "emotion_names": np.array(EMOTIONS),
         "actor": actor,
+        "speech_row": np.arange(48)[::-1],
     }
 
 
@@ -59,18 +61,34 @@ def mosi_arrays() -> dict[str, np.ndarray]:
     }
 
 
+def speech_arrays() -> dict[str, np.ndarray]:
+    """The layout of ravdess_speech_mel.npz: the takes of `ravdess_arrays` in reversed order, of 3 to 50 frames."""
+    offset = np.concatenate([[0], np.cumsum(np.arange(3, 51))])
+    mel = np.random.default_rng(2).integers(0, 256, (offset[-1], 64), dtype=np.uint8)
+    return {"mel": mel, "offset": offset, "name": np.array([f"speech-{i:02d}" for i in range(48)])[::-1]}
+
+
+def write_speech(folder, arrays=None):
+    (folder / "ravdess_speech").mkdir(exist_ok=True)
+    np.savez(folder / "ravdess_speech/ravdess_speech_mel.npz", **(arrays or speech_arrays()))
+
+
 MADE = {
-    "ravdess_av": (ravdess_av, ravdess_arrays),
-    "mosi_bclstm": (mosi_bclstm, mosi_arrays),
-    "mosi_sentiment": (mosi_sentiment, mosi_arrays),
+    "ravdess_av": ravdess_arrays,
+    "mosi_bclstm": mosi_arrays,
+    "mosi_sentiment": mosi_arrays,
+    "ravdess_av_mel": ravdess_arrays,
 }
+BESIDE = {"ravdess_av_mel": write_speech}
+"""Writes the files that a corpus reads beside its .npz."""
 
 
 def write(folder, name, arrays):
-    layout = MADE[name][0]
+    layout = corpora.find(name)
     path = folder / layout.about.folder / layout.file
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, **arrays)
+    BESIDE.get(name, lambda folder: None)(folder)
     return path
 
 
@@ -84,7 +102,7 @@ def corpus(request, tmp_path) -> Corpus:
         return corpora.load("synthetic", size="smoke")
     name, source = request.param.split(maxsplit=1)
     if source == "written":
-        write(tmp_path, name, MADE[name][1]())
+        write(tmp_path, name, MADE[name]())
         return corpora.load(name, folder=tmp_path)
     try:
         return corpora.load(name)
@@ -302,7 +320,7 @@ def test_wrong_questions_are_answered_with_what_can_be_asked():
 @pytest.mark.parametrize("name", MADE)
 def test_a_corpus_that_is_absent_names_the_folder_and_who_distributes_it(name, tmp_path, monkeypatch):
     monkeypatch.setenv("ROBUSTMER_DATA", str(tmp_path))
-    about = MADE[name][0].about
+    about = corpora.find(name).about
     with pytest.raises(CorpusNotFound) as error:
         corpora.load(name)
     for part in (str(tmp_path / about.folder), "ROBUSTMER_DATA", about.access):
@@ -312,7 +330,7 @@ def test_a_corpus_that_is_absent_names_the_folder_and_who_distributes_it(name, t
 
 @pytest.mark.parametrize("name", MADE)
 def test_the_file_its_folder_and_the_folder_of_all_corpora_are_the_same_corpus(name, tmp_path, monkeypatch):
-    path = write(tmp_path, name, MADE[name][1]())
+    path = write(tmp_path, name, MADE[name]())
     read = {corpora.load(name, folder=place).fingerprint for place in (path, path.parent, tmp_path)}
     monkeypatch.setenv("ROBUSTMER_DATA", str(tmp_path))
     assert {corpora.load(name).fingerprint} == read
@@ -381,13 +399,14 @@ PARTICULAR = {
         "no test part": (put("split", 0), "the test part would be empty"),
     },
 }
-CASES = [(name, what) for name in MADE for what in [*DAMAGE, *PARTICULAR[name]]]
+VECTORS = [name for name in MADE if "audio" in corpora.find(name).fields]
+CASES = [(name, what) for name in VECTORS for what in [*DAMAGE, *PARTICULAR[name]]]
 
 
 @pytest.mark.parametrize(("name", "what"), CASES, ids=[f"{name}: {what}" for name, what in CASES])
 def test_damage_is_reported_in_a_sentence_that_names_it(name, what, tmp_path):
     damage, sentence = (DAMAGE | PARTICULAR[name])[what]
-    arrays = MADE[name][1]()
+    arrays = MADE[name]()
     damage(arrays)
     write(tmp_path, name, arrays)
     problems = corpora.check(name, tmp_path)
@@ -396,9 +415,9 @@ def test_damage_is_reported_in_a_sentence_that_names_it(name, what, tmp_path):
         corpora.load(name, folder=tmp_path)
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", VECTORS)
 def test_all_problems_are_reported_at_once(name, tmp_path):
-    arrays = MADE[name][1]()
+    arrays = MADE[name]()
     put("audio", np.nan, (0, 0))(arrays)
     replace("video", lambda a: a[:, 1:])(arrays)
     write(tmp_path, name, arrays)
@@ -407,9 +426,9 @@ def test_all_problems_are_reported_at_once(name, tmp_path):
         corpora.load(name, folder=tmp_path)
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", VECTORS)
 def test_a_file_that_is_cut_short_scrambled_or_something_else_is_reported(name, tmp_path):
-    path = write(tmp_path, name, MADE[name][1]())
+    path = write(tmp_path, name, MADE[name]())
     whole = path.read_bytes()
     scrambled = bytearray(whole)
     scrambled[200:3000] = bytes(2800)
@@ -423,6 +442,56 @@ def test_a_file_that_is_cut_short_scrambled_or_something_else_is_reported(name, 
     path.unlink()
     path.mkdir()
     assert "is a folder" in corpora.check(name, tmp_path)[0]
+
+
+def test_mel_frames_are_those_of_the_take_that_the_row_names_with_their_deltas(tmp_path):
+    write(tmp_path, "ravdess_av_mel", ravdess_arrays())
+    corpus, stored = corpora.load("ravdess_av_mel", folder=tmp_path, standardise=False), speech_arrays()
+    take = corpus.samples[[3]]
+    row = stored["name"].tolist().index("speech-03")
+    level = stored["mel"][stored["offset"][row] : stored["offset"][row + 1]] / 255 * 120 - 80
+    assert take.x["audio"].shape == (1, len(level), 192) and take.mask["audio"].all()
+    np.testing.assert_allclose(take.x["audio"][0, :, :64], level, atol=1e-4)
+    np.testing.assert_allclose(take.x["audio"][0, 2, 64:128], deltas(level)[2], atol=1e-4)
+    vectors = corpora.load("ravdess_av", folder=tmp_path, standardise=False)
+    assert torch.equal(corpus.samples.x["visual"], vectors.samples.x["visual"])
+    assert all((a == b).all() for a, b in zip(corpus.split.folds[2], vectors.split.folds[2], strict=True))
+
+
+SPEECH_DAMAGE = {
+    "gone": (None, "ravdess_speech_mel.npz is missing"),
+    "other bands": (replace("mel", lambda a: a[:, 1:]), r"whole numbers, \(frames, 64\)"),
+    "no bytes": (replace("mel", lambda a: a.astype(np.int64)), "int64.*must hold bytes"),
+    "other borders": (replace("offset", lambda a: np.sort(a // 2)), "borders from 0 to"),
+    "an empty take": (put("offset", 3, 2), "every take a frame or more"),
+    "fewer takes": (lambda arrays: arrays.update(name=arrays["name"][:9], offset=arrays["offset"][[*range(9), 48]]),
+                    "has 9 takes; speech_row names take 47"),
+    "other takes": (replace("name", lambda a: a[::-1]), "has 'speech-47' in the row that .* gives to 'take-00'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", SPEECH_DAMAGE)
+def test_damage_to_the_mel_frames_is_reported(what, tmp_path):
+    damage, sentence = SPEECH_DAMAGE[what]
+    write(tmp_path, "ravdess_av_mel", ravdess_arrays())
+    arrays = speech_arrays()
+    if damage is None:
+        (tmp_path / "ravdess_speech/ravdess_speech_mel.npz").unlink()
+    else:
+        damage(arrays)
+        write_speech(tmp_path, arrays)
+    assert any(pd.Series(corpora.check("ravdess_av_mel", tmp_path)).str.contains(sentence, regex=True))
+    with pytest.raises(CorpusError):
+        corpora.load("ravdess_av_mel", folder=tmp_path)
+
+
+def test_changed_mel_frames_are_read_again(tmp_path):
+    path = write(tmp_path, "ravdess_av_mel", ravdess_arrays())
+    first = [corpora.load("ravdess_av_mel", folder=place).fingerprint for place in (tmp_path, path)]
+    arrays = speech_arrays()
+    arrays["mel"] = arrays["mel"][::-1]
+    write_speech(tmp_path, {**arrays, "more": np.zeros(3)})
+    assert not {*first} & {corpora.load("ravdess_av_mel", folder=place).fingerprint for place in (tmp_path, path)}
 
 
 def test_an_archive_of_something_else_is_reported(tmp_path):

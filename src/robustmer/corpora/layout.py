@@ -1,4 +1,5 @@
-"""Layout: a named corpus in files of one kind. A layout is a class; a corpus is an instance in `catalogue.py`."""
+"""Layout: a named corpus in files of one kind. A layout is a class; a corpus is an instance in `catalogue.py` or
+`recordings.py`."""
 
 from __future__ import annotations
 

@@ -42,14 +42,10 @@ def pyramid(
     x, time = torch.where(mask[..., None], x, 0.0), mask.sum(1, keepdim=True)
     # Sums up to a border, of which two make a region: no loop over regions, and every frame is read once.
     sums = torch.nn.functional.pad(x.cumsum(1), (0, 0, 1, 0))
-    starts, ends, lengths = [], [], []
-    for n in levels:
-        border = torch.arange(n + 1, device=x.device) * time.clamp(min=n) // n
-        recorded = torch.minimum(border, time)
-        starts.append(recorded[:, :-1])
-        ends.append(recorded[:, 1:])
-        lengths.append(border.diff(dim=1))
-    at = lambda borders: sums.gather(1, torch.cat(borders, 1)[..., None].expand(-1, -1, x.shape[2]))  # noqa: E731
-    means = (at(ends) - at(starts)) / torch.cat(lengths, 1)[..., None]
+    borders = [torch.arange(n + 1, device=x.device) * time.clamp(min=n) // n for n in levels]
+    first = torch.arange(len(x), device=x.device)[:, None] * sums.shape[1]
+    at = sums.flatten(0, 1)[first + torch.minimum(torch.cat(borders, 1), time)]
+    regions = torch.cat([part.diff(dim=1) for part in at.split([n + 1 for n in levels], dim=1)], 1)
+    means = regions / torch.cat([border.diff(dim=1) for border in borders], 1)[..., None]
     highest = torch.where(mask[..., None], x, -torch.inf).amax(1, keepdim=True)
     return torch.cat([means, torch.where(time[..., None] > 0, highest, 0.0)], dim=1)
