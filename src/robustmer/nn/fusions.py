@@ -3,6 +3,7 @@ they can replace each other. CMHA is the paper's own; Concat, TFN, LMF and MulT 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import permutations
 
@@ -10,7 +11,7 @@ import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import pad, scaled_dot_product_attention
+from torch.nn.functional import pad
 
 from robustmer.nn.attention import check_heads
 from robustmer.nn.crossmodal import Transformers, placed
@@ -46,9 +47,10 @@ class Attentions(nn.Module):
         """For each module, what its queries get from the rows of its source."""
         split, flat = "n (b r) (h d) -> (n b) h r d", source.flatten(1, 2)
         products = (query.flatten(1, 2) @ self.query, flat @ self.key, flat @ self.value)
-        heads = (rearrange(part, split, b=query.shape[1], h=self.heads) for part in products)
-        mixed = rearrange(scaled_dot_product_attention(*heads), "(n b) h r d -> n (b r) (h d)", n=len(query))
-        return (mixed @ self.out).view(query.shape)
+        q, k, v = (rearrange(part, split, b=query.shape[1], h=self.heads) for part in products)
+        # Written out: for 32 rows torch's fused attention takes four times as long on a CPU.
+        mixed = (q @ k.mT / math.sqrt(q.shape[-1])).softmax(-1) @ v
+        return (rearrange(mixed, "(n b) h r d -> n (b r) (h d)", n=len(query)) @ self.out).view(query.shape)
 
 
 class Exchange(nn.Module):
