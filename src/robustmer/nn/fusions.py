@@ -4,7 +4,8 @@ they can replace each other. CMHA is the paper's own; Concat, TFN, LMF and MulT 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import permutations
 
 import torch
@@ -192,8 +193,9 @@ class MulTFusion(nn.Module):
         return self.out(torch.cat(self.memory([*h.values()], [mask] * len(h)), dim=-1))
 
 
-FUSIONS: dict[str, type[nn.Module]] = {
+FUSIONS: dict[str, Callable[..., nn.Module]] = {
     "concat": Concat, "wide concat": WideConcat, "tfn": TFN, "lmf": LMF, "mult": MulTFusion, "cmha": CMHA,
+    "cmha in one order": partial(CMHA, orders=1),
 }  # fmt: skip
 
 
