@@ -31,6 +31,29 @@ def test_a_sine_peaks_in_its_band(sr):
         assert abs(np.bincount(frames[5:-5].argmax(1)).argmax() - nearest) <= 1
 
 
+LIBROSA_ROWS = {  # librosa 0.11: filters.mel(sr=16000, n_fft=512, n_mels=64, fmin=20, fmax=8000, htk=True, norm=None)
+    0: (1, [0.39982, 0.50877]),
+    20: (28, [0.41383, 0.92975, 0.57109, 0.07457]),
+    40: (85, [0.15132, 0.39099, 0.63065, 0.87031, 0.89416, 0.66351, 0.43286, 0.20221]),
+}
+LIBROSA_FRAMES = {  # every seventh band of a sine of 1 kHz: melspectrogram(win_length=400, hop_length=160, window="hamming",
+    # pad_mode="constant", power=2), then 10 log10; and the deltas of band 25 with width=5, mode="nearest"
+    0: [1.466, 3.367, 7.303, 30.334, 4.869, -3.243, -8.666, -12.572, -15.174, -15.887],
+    25: [-15.856, -21.457, -16.237, 34.547, -13.783, -22.662, -27.709, -31.412, -34.207, -34.83],
+}
+
+
+def test_filters_frames_and_deltas_are_those_of_librosa():
+    for row, (first, values) in LIBROSA_ROWS.items():
+        expected = np.zeros(257)
+        expected[first : first + len(values)] = values
+        np.testing.assert_allclose(filterbank(SR, 512)[row], expected, atol=1e-5)
+    frames = log_mel(sine(1000), SR)
+    for number, values in LIBROSA_FRAMES.items():
+        np.testing.assert_allclose(frames[number, ::7], values, atol=2e-3)
+    np.testing.assert_allclose(deltas(frames)[:3, 25], [-5.593, -6.1577, -4.6698], atol=1e-3)
+
+
 def test_a_hundred_frames_a_second_and_the_hop_is_an_option():
     assert log_mel(sine(440, seconds=1), SR).shape == (101, 64)
     assert log_mel(sine(440, seconds=1), SR, hop_s=0.015, bands=40).shape == (67, 40)
