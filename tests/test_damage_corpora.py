@@ -206,7 +206,9 @@ def test_wrong_values_shapes_and_types_in_an_npz_are_reported_by_the_arrays_name
             arrays[which] = put(data.draw, arrays[which], data.draw(NOT_FINITE))
         case "class":
             which = data.draw(st.sampled_from(whole))
-            arrays[which] = put(data.draw, arrays[which].astype(np.int64), data.draw(st.sampled_from([-1, 1500, 2**40])))
+            arrays[which] = put(
+                data.draw, arrays[which].astype(np.int64), data.draw(st.sampled_from([-1, 1500, 2**40]))
+            )
         case "shape":
             which = data.draw(st.sampled_from([*numbers, *whole]))
             arrays[which] = reshaped(data.draw, arrays[which])

@@ -72,6 +72,8 @@ def test_silence_is_finite():
 def test_bands_beyond_the_sampling_rate_and_no_samples_are_refused():
     with pytest.raises(ValueError, match="0 to 4000"):
         log_mel(sine(440, sr=8000), 8000)
+    with pytest.raises(ValueError, match="is narrower than a bin; give fewer bands"):
+        log_mel(sine(440), SR, bands=300)
     with pytest.raises(ValueError, match="without samples"):
         log_mel(np.zeros(0), SR)
 

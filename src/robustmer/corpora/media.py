@@ -28,7 +28,8 @@ def filterbank(
     sr: int, points: int, bands: int = 64, low_hz: float = 20, high_hz: float = 8000
 ) -> Float[np.ndarray, "band bin"]:
     """Triangles of height 1, whose corners are equally spaced in mel, on the bins of a Fourier transform of so many
-    points. Between the first and the last centre they add up to 1. Raises ValueError for bounds beyond sr / 2."""
+    points. Between the first and the last centre they add up to 1. Raises ValueError for bounds beyond sr / 2, and for
+    bands narrower than a bin."""
     if not 0 <= low_hz < high_hz <= sr / 2:
         raise ValueError(
             f"bands from {low_hz} to {high_hz} Hz were asked of {sr} Hz; give bounds within 0 to {sr / 2:g}"
@@ -36,7 +37,11 @@ def filterbank(
     corners = 700 * (10 ** (np.linspace(mel(low_hz), mel(high_hz), bands + 2) / 2595) - 1)
     bins = np.arange(points // 2 + 1) * (sr / points)
     rise, width = bins - corners[:, None], np.diff(corners)[:, None]
-    return np.maximum(0, np.minimum(rise[:-2] / width[:-1], -rise[2:] / width[1:]))
+    filters = np.maximum(0, np.minimum(rise[:-2] / width[:-1], -rise[2:] / width[1:]))
+    if not filters.any(1).all():
+        raise ValueError(f"{bands} bands were asked of {points} points at {sr} Hz, but band {np.argmin(filters.any(1))} is "
+                         "narrower than a bin; give fewer bands or a longer window")  # fmt: skip
+    return filters
 
 
 def log_mel(
