@@ -155,7 +155,7 @@ def chunks(batch: Batch, size: int = 256) -> Iterator[Batch]:
 def components(parts: list[torch.Tensor], count: int = COMPONENTS) -> list[torch.Tensor]:
     """The principal components of each part, fitted on the first and scaled to variance 1 on it."""
     count = min(count, *parts[0].shape)
-    fitted = PCA(count, whiten=True, svd_solver="randomized", random_state=0).fit(parts[0].numpy())
+    fitted = PCA(count, whiten=True, svd_solver="randomized", iterated_power=2, random_state=0).fit(parts[0].numpy())
     return [torch.from_numpy(fitted.transform(part.numpy())) for part in parts]
 
 
@@ -194,17 +194,19 @@ def codes(name: str) -> None:
         stages |= {stage: partial(codes_of, net) for stage, net in networks(corpus, seed).items()}
         for stage, encode in stages.items():
             views, about = {}, {"corpus": corpus.name, "stage": stage, "seed": seed}
+            own = stage in ("pyramids", "classification")
             for m, parts in views_of(encode, *splits).items():
-                inner = np.random.default_rng(seed).permutation(len(parts[0]))
-                inner = np.split(inner, [int(0.6 * len(inner)), int(0.8 * len(inner))])
-                views[m] = {"test": components(parts), "train": components([parts[0][i] for i in inner])}
+                views[m] = {"test": components(parts)}
+                if own:
+                    inner = np.random.default_rng(seed).permutation(len(parts[0]))
+                    inner = np.split(inner, [int(0.6 * len(inner)), int(0.8 * len(inner))])
+                    views[m]["train"] = components([parts[0][i] for i in inner])
                 if "shared" in corpus.factors:
                     x, state = views[m]["test"], torch.from_numpy(corpus.factors["shared"])
                     train, _, test = corpus.split.folds[0]
                     correlation = canonical_maps(x[0], state[train]).correlations(x[2], state[test])
                     states.append(about | {"modality": m, "information": gaussian_information(correlation)})
-            own = ("train",) if stage in ("pyramids", "classification") else ()
-            for (a, b), samples in product(combinations(views, 2), ("test", *own)):
+            for (a, b), samples in product(combinations(views, 2), ("test", "train") if own else ("test",)):
                 pairs = tuple(map(Pairs, views[a][samples], views[b][samples]))
                 place = about | {"pair": f"{LETTERS[a]},{LETTERS[b]}", "samples": samples}
                 curve, values = estimates(pairs, *place.values())
@@ -263,7 +265,7 @@ def correlations(views: Mapping[str, list], *names: object) -> Iterator[dict]:
         if "pyramids" in names:
             kinds["shuffled"] = tuple(part.shuffled(draw) for part in splits)
         for pairs, data in kinds.items():
-            curve, linear = dcca(*data, draw, K, steps=150), canonical_maps(data[0].x, data[0].y)
+            curve, linear = dcca(*data, draw, K, steps=100), canonical_maps(data[0].x, data[0].y)
             yield {"pair": pair, "pairs": pairs, "train_pairs": len(data[0]), "learnt": float(curve.train[-1]),
                    "held_out": curve.value, "linear": float(linear.correlations(data[2].x, data[2].y)[:K].sum())}  # fmt: skip
 
