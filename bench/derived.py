@@ -45,8 +45,8 @@ NAMES = ("ravdess_av", "mosi_bclstm")
 LEVELS_DB = (-10.0, -20.0, -30.0, -40.0)
 
 
-def write(name: str, rows: list[dict], decimals: int = 6) -> None:
-    path = project() / f"results/measured/nmer/derived_{name}.csv"
+def write(name: str, rows: list[dict], decimals: int = 6, paper: str = "nmer") -> None:
+    path = project() / f"results/measured/{paper}/derived_{name}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     frame = pd.DataFrame(rows)
     for column in frame.select_dtypes("float"):
@@ -281,13 +281,18 @@ PARTS_OF_WORK = {
 }  # fmt: skip
 
 
+def record(part: str, paper: str = "nmer") -> None:
+    """Note the commit, the library and the machine's arithmetic that made a part."""
+    about = project() / f"results/measured/{paper}/derived.json"
+    made = json.loads(about.read_text()) if about.exists() else {}
+    made[part] = {"commit": commit(), "code": CODE, "numerics": numerics()}
+    about.write_text(json.dumps(made, indent=1, sort_keys=True) + "\n")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[*PARTS_OF_WORK, []], help="all, if none is named")
     torch.set_num_threads(1)
-    about = project() / "results/measured/nmer/derived.json"
-    made = json.loads(about.read_text()) if about.exists() else {}
     for part in parser.parse_args().parts or PARTS_OF_WORK:
         PARTS_OF_WORK[part]()
-        made[part] = {"commit": commit(), "code": CODE, "numerics": numerics()}
-        about.write_text(json.dumps(made, indent=1, sort_keys=True) + "\n")
+        record(part)

@@ -3,7 +3,21 @@
 import dataclasses
 
 from robustmer.laws import SETTINGS
-from robustmer.systems import CDTP, MISA, MMIM, MPLMM, MPMM, SYSTEMS, Completed, Completion, MulT, UniMSE, Upstream
+from robustmer.systems import (
+    CDTP,
+    MCWSA,
+    MISA,
+    MMIM,
+    MPLMM,
+    MPMM,
+    SYSTEMS,
+    Completed,
+    Completion,
+    MCWSAClassifier,
+    MulT,
+    UniMSE,
+    Upstream,
+)
 from robustmer.tasks import OwnError
 
 
@@ -73,12 +87,33 @@ class SmallUniMSEWithCompletion(SmallCompleted):
         super().__init__(SmallUniMSE(shapes, task), completion, 3, 3)
 
 
+class SmallMCWSA(MCWSA):
+    def __init__(
+        self, shapes, task, fusion="cmha", bands=None, levels=None, channels=12, heads=2, dropout=0.1, lr=5e-3
+    ):
+        super().__init__(shapes, task, fusion, bands, levels, channels, heads, dropout, lr)
+
+
+class SmallMCWSAClassifier(MCWSAClassifier):
+    upstream = {"autoencoder": Upstream(SmallMCWSA, passes=("fusion", "bands", "levels"), task=OwnError())}
+
+    def __init__(self, shapes, task, autoencoder=None, fusion="cmha", pretrain=True, freeze=False, bands=None, levels=None,
+                 channels=12, heads=2, dropout=0.1, lr=5e-3):  # fmt: skip
+        super().__init__(
+            shapes, task, autoencoder, fusion, pretrain, freeze, bands, levels, channels, heads, dropout, lr
+        )
+
+
+UNLABELLED = (Completion, MCWSA)
+"""Systems that learn without labels and are judged by their own error."""
+
 SMALL = {**SYSTEMS, "MulT": SmallMulT, "MPMM": SmallMPMM, "MPLMM": SmallMPLMM, "Completion": SmallCompletion,
          "CDTP": SmallCDTP, "UniMSE": SmallUniMSE, "MISAWithCompletion": SmallMISAWithCompletion,
-         "MMIMWithCompletion": SmallMMIMWithCompletion, "UniMSEWithCompletion": SmallUniMSEWithCompletion}  # fmt: skip
+         "MMIMWithCompletion": SmallMMIMWithCompletion, "UniMSEWithCompletion": SmallUniMSEWithCompletion,
+         "MCWSA": SmallMCWSA, "MCWSAClassifier": SmallMCWSAClassifier}  # fmt: skip
 
 
 def setting_of(system, name):
-    """The setting of that name; a system that imputes is judged by its own error."""
+    """The setting of that name, in which a system that learns without labels is judged by its own error."""
     setting = SETTINGS[name]
-    return dataclasses.replace(setting, task=OwnError()) if issubclass(system, Completion) else setting
+    return dataclasses.replace(setting, task=OwnError()) if issubclass(system, UNLABELLED) else setting

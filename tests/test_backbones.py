@@ -19,11 +19,12 @@ from robustmer.batching import with_targets
 from robustmer.budget import Budget
 from robustmer.conditions import CLEAN, Condition, corrupt, missing, uniform
 from robustmer.laws import SETTINGS, Setting
+from robustmer.nn.dependence import cpc
 from robustmer.nn.gaussians import central_moment_discrepancy
 from robustmer.noise import stream
 from robustmer.systems import MISA, MMIM, MMIN
 from robustmer.systems.misa import overlap
-from robustmer.systems.mmim import cpc, log_density, mixture_entropy
+from robustmer.systems.mmim import log_density, mixture_entropy
 from robustmer.tasks import Regress
 from robustmer.training import fit
 

@@ -12,8 +12,9 @@ from synthetic_calibration import calibration
 
 from robustmer import corpora
 from robustmer.batch import mean_over_time
-from robustmer.corpora import Corpus, CorpusError, CorpusNotFound, mosi_bclstm, mosi_sentiment, ravdess_av, synthetic
+from robustmer.corpora import Corpus, CorpusError, CorpusNotFound, synthetic
 from robustmer.corpora.catalogue import CLASSIFIER_COLUMNS, EMOTIONS
+from robustmer.corpora.media import deltas
 from robustmer.corpora.synthetic import (
     CLASS_COUNTS,
     LATENT_GRID,
@@ -41,6 +42,7 @@ def ravdess_arrays() -> dict[str, np.ndarray]:
         "emotion": (np.arange(48) % 8).astype(np.int8),
         "emotion_names": np.array(EMOTIONS),
         "actor": actor,
+        "speech_row": np.arange(48)[::-1],
     }
 
 
@@ -60,18 +62,50 @@ def mosi_arrays() -> dict[str, np.ndarray]:
     }
 
 
+def speech_arrays() -> dict[str, np.ndarray]:
+    """The layout of ravdess_speech_mel.npz: the takes of `ravdess_arrays` in reversed order, of 3 to 50 frames."""
+    offset = np.concatenate([[0], np.cumsum(np.arange(3, 51))])
+    mel = np.random.default_rng(2).integers(0, 256, (offset[-1], 64), dtype=np.uint8)
+    return {"mel": mel, "offset": offset, "name": np.array([f"speech-{i:02d}" for i in range(48)])[::-1]}
+
+
+def write_speech(folder, arrays=None):
+    (folder / "ravdess_speech").mkdir(exist_ok=True)
+    np.savez(folder / "ravdess_speech/ravdess_speech_mel.npz", **(arrays or speech_arrays()))
+
+
+def transcripts() -> dict[str, str]:
+    """1 to 30 of 80 words for each utterance of `mosi_arrays`; the last two utterances have a word of their own."""
+    draw = np.random.default_rng(3)
+    texts = {
+        name: " ".join(f"W{i}" for i in draw.integers(0, 80, n + 1)) for n, name in enumerate(mosi_arrays()["utt"])
+    }
+    last = mosi_arrays()["utt"][-1]
+    return texts | {last: texts[last] + " NEVER, heard"}
+
+
+def write_transcripts(folder, texts=None):
+    frame = pd.Series(texts or transcripts(), name="transcript").rename_axis("utt")
+    frame.to_csv(folder / "mosi_bclstm/mosi_bclstm_meta.csv")
+
+
 MADE = {
-    "ravdess_av": (ravdess_av, ravdess_arrays),
-    "mosi_bclstm": (mosi_bclstm, mosi_arrays),
-    "mosi_sentiment": (mosi_sentiment, mosi_arrays),
+    "ravdess_av": ravdess_arrays,
+    "mosi_bclstm": mosi_arrays,
+    "mosi_sentiment": mosi_arrays,
+    "ravdess_av_mel": ravdess_arrays,
+    "mosi_words": mosi_arrays,
 }
+BESIDE = {"ravdess_av_mel": write_speech, "mosi_words": write_transcripts}
+"""Writes the files that a corpus reads beside its .npz."""
 
 
 def write(folder, name, arrays):
-    layout = MADE[name][0]
+    layout = corpora.find(name)
     path = folder / layout.about.folder / layout.file
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, **arrays)
+    BESIDE.get(name, lambda folder: None)(folder)
     return path
 
 
@@ -85,7 +119,7 @@ def corpus(request, tmp_path) -> Corpus:
         return corpora.load("synthetic", size="smoke")
     name, source = request.param.split(maxsplit=1)
     if source == "written":
-        write(tmp_path, name, MADE[name][1]())
+        write(tmp_path, name, MADE[name]())
         return corpora.load(name, folder=tmp_path)
     try:
         return corpora.load(name)
@@ -304,7 +338,7 @@ def test_wrong_questions_are_answered_with_what_can_be_asked():
 @pytest.mark.parametrize("name", MADE)
 def test_a_corpus_that_is_absent_names_the_folder_and_who_distributes_it(name, tmp_path, monkeypatch):
     monkeypatch.setenv("ROBUSTMER_DATA", str(tmp_path))
-    about = MADE[name][0].about
+    about = corpora.find(name).about
     with pytest.raises(CorpusNotFound) as error:
         corpora.load(name)
     for part in (str(tmp_path / about.folder), "ROBUSTMER_DATA", about.access):
@@ -314,7 +348,7 @@ def test_a_corpus_that_is_absent_names_the_folder_and_who_distributes_it(name, t
 
 @pytest.mark.parametrize("name", MADE)
 def test_the_file_its_folder_and_the_folder_of_all_corpora_are_the_same_corpus(name, tmp_path, monkeypatch):
-    path = write(tmp_path, name, MADE[name][1]())
+    path = write(tmp_path, name, MADE[name]())
     read = {corpora.load(name, folder=place).fingerprint for place in (path, path.parent, tmp_path)}
     monkeypatch.setenv("ROBUSTMER_DATA", str(tmp_path))
     assert {corpora.load(name).fingerprint} == read
@@ -376,6 +410,7 @@ PARTICULAR = {
         "doubled utterance": (put("utt", "v0_1", 0), "sample 'v0_1' is in 2 rows"),
         "empty labels": (replace("label", lambda a: a[:0]), r"'label'.*of shape \(0,\)"),
     },
+    "mosi_words": {},
     "mosi_sentiment": {
         "sentiment outside": (put("sentiment", 3.4, 1), "sentiment of sample 'v0_1'.* is 3.4; it must be -3 to 3"),
         "sentiment against the label": (put("sentiment", -0.2, 1), "'v0_1' has sentiment -0.2 and label 1"),
@@ -383,13 +418,14 @@ PARTICULAR = {
         "no test part": (put("split", 0), "the test part would be empty"),
     },
 }
-CASES = [(name, what) for name in MADE for what in [*DAMAGE, *PARTICULAR[name]]]
+VECTORS = [name for name in MADE if "audio" in corpora.find(name).fields]
+CASES = [(name, what) for name in VECTORS for what in [*DAMAGE, *PARTICULAR[name]]]
 
 
 @pytest.mark.parametrize(("name", "what"), CASES, ids=[f"{name}: {what}" for name, what in CASES])
 def test_damage_is_reported_in_a_sentence_that_names_it(name, what, tmp_path):
     damage, sentence = (DAMAGE | PARTICULAR[name])[what]
-    arrays = MADE[name][1]()
+    arrays = MADE[name]()
     damage(arrays)
     write(tmp_path, name, arrays)
     problems = corpora.check(name, tmp_path)
@@ -398,9 +434,9 @@ def test_damage_is_reported_in_a_sentence_that_names_it(name, what, tmp_path):
         corpora.load(name, folder=tmp_path)
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", VECTORS)
 def test_all_problems_are_reported_at_once(name, tmp_path):
-    arrays = MADE[name][1]()
+    arrays = MADE[name]()
     put("audio", np.nan, (0, 0))(arrays)
     replace("video", lambda a: a[:, 1:])(arrays)
     write(tmp_path, name, arrays)
@@ -409,9 +445,9 @@ def test_all_problems_are_reported_at_once(name, tmp_path):
         corpora.load(name, folder=tmp_path)
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", VECTORS)
 def test_a_file_that_is_cut_short_scrambled_or_something_else_is_reported(name, tmp_path):
-    path = write(tmp_path, name, MADE[name][1]())
+    path = write(tmp_path, name, MADE[name]())
     whole = path.read_bytes()
     scrambled = bytearray(whole)
     scrambled[200:3000] = bytes(2800)
@@ -425,6 +461,213 @@ def test_a_file_that_is_cut_short_scrambled_or_something_else_is_reported(name, 
     path.unlink()
     path.mkdir()
     assert "is a folder" in corpora.check(name, tmp_path)[0]
+
+
+def test_mel_frames_are_those_of_the_take_that_the_row_names_with_their_deltas(tmp_path):
+    write(tmp_path, "ravdess_av_mel", ravdess_arrays())
+    corpus, stored = corpora.load("ravdess_av_mel", folder=tmp_path, standardise=False), speech_arrays()
+    take = corpus.samples[[3]]
+    row = stored["name"].tolist().index("speech-03")
+    level = stored["mel"][stored["offset"][row] : stored["offset"][row + 1]] / 255 * 120 - 80
+    assert take.x["audio"].shape == (1, len(level), 192) and take.mask["audio"].all()
+    np.testing.assert_allclose(take.x["audio"][0, :, :64], level, atol=1e-4)
+    np.testing.assert_allclose(take.x["audio"][0, 2, 64:128], deltas(level)[2], atol=1e-4)
+    vectors = corpora.load("ravdess_av", folder=tmp_path, standardise=False)
+    assert torch.equal(corpus.samples.x["visual"], vectors.samples.x["visual"])
+    assert all((a == b).all() for a, b in zip(corpus.split.folds[2], vectors.split.folds[2], strict=True))
+
+
+SPEECH_DAMAGE = {
+    "gone": (None, "ravdess_speech_mel.npz is missing"),
+    "other bands": (replace("mel", lambda a: a[:, 1:]), r"whole numbers, \(frames, 64\)"),
+    "no bytes": (replace("mel", lambda a: a.astype(np.int64)), "int64.*must hold bytes"),
+    "other borders": (replace("offset", lambda a: np.sort(a // 2)), "borders from 0 to"),
+    "an empty take": (put("offset", 3, 2), "every take a frame or more"),
+    "fewer takes": (lambda arrays: arrays.update(name=arrays["name"][:9], offset=arrays["offset"][[*range(9), 48]]),
+                    "has 9 takes; speech_row names take 47"),
+    "other takes": (replace("name", lambda a: a[::-1]), "has 'speech-47' in the row that .* gives to 'take-00'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", SPEECH_DAMAGE)
+def test_damage_to_the_mel_frames_is_reported(what, tmp_path):
+    damage, sentence = SPEECH_DAMAGE[what]
+    write(tmp_path, "ravdess_av_mel", ravdess_arrays())
+    arrays = speech_arrays()
+    if damage is None:
+        (tmp_path / "ravdess_speech/ravdess_speech_mel.npz").unlink()
+    else:
+        damage(arrays)
+        write_speech(tmp_path, arrays)
+    assert any(pd.Series(corpora.check("ravdess_av_mel", tmp_path)).str.contains(sentence, regex=True))
+    with pytest.raises(CorpusError):
+        corpora.load("ravdess_av_mel", folder=tmp_path)
+
+
+def test_changed_mel_frames_are_read_again(tmp_path):
+    path = write(tmp_path, "ravdess_av_mel", ravdess_arrays())
+    first = [corpora.load("ravdess_av_mel", folder=place).fingerprint for place in (tmp_path, path)]
+    arrays = speech_arrays()
+    arrays["mel"] = arrays["mel"][::-1]
+    write_speech(tmp_path, {**arrays, "more": np.zeros(3)})
+    assert not {*first} & {corpora.load("ravdess_av_mel", folder=place).fingerprint for place in (tmp_path, path)}
+
+
+def test_words_are_vectors_made_from_the_train_transcripts_alone(tmp_path):
+    write(tmp_path, "mosi_words", mosi_arrays())
+    first = corpora.load("mosi_words", folder=tmp_path, standardise=False).samples
+    lengths = [len(text.split()) for text in transcripts().values()]
+    assert first.x["text"].shape == (30, max(lengths), 50) and first.lengths["text"].tolist() == lengths
+    assert not first.x["text"][-1, lengths[-1] - 2 : lengths[-1]].any()  # words that no train transcript has
+    mixed = transcripts() | {name: " ".join(text.split()[::-1]) for name, text in [*transcripts().items()][20:]}
+    write_transcripts(tmp_path, mixed)
+    second = corpora.load("mosi_words", folder=tmp_path, standardise=False).samples
+    assert torch.equal(first.x["text"][:20], second.x["text"][:20])
+    assert not torch.equal(first.x["text"][20:], second.x["text"][20:])
+
+
+def test_words_are_read_from_a_file_of_the_readers_choice(tmp_path):
+    write(tmp_path, "mosi_words", mosi_arrays())
+    (tmp_path / "vectors").mkdir()
+    (tmp_path / "vectors/own.txt").write_text("".join(f"w{i} {i} {-i} 0.5\n" for i in range(80)))
+    with pytest.warns(UserWarning, match="2 of 467 words have no vector in own.txt and are zeros"):
+        corpus = corpora.load("mosi_words", folder=tmp_path, vectors="own.txt", standardise=False)
+    numbers = [int(word[1:]) for word in transcripts()["v1_5"].split()]
+    assert corpus.samples.x["text"][5, : len(numbers), 0].tolist() == numbers
+    (tmp_path / "vectors/own.txt").write_text("other 1 2 3\n")
+    for name, sentence in {
+        "own.txt": "none of the words",
+        "none.txt": "none.txt is missing; vectors/ has own.txt",
+    }.items():
+        with pytest.raises(CorpusError, match=sentence):
+            corpora.load("mosi_words", folder=tmp_path, vectors=name)
+
+
+TRANSCRIPT_DAMAGE = {
+    "gone": (None, "mosi_bclstm_meta.csv is missing"),
+    "an utterance short": (lambda texts: texts.pop("v0_2"), "sample 'v0_2' has no transcript in mosi_bclstm_meta.csv"),
+    "few words": (lambda texts: texts.update(dict.fromkeys(texts, "the same words")), "has 3 words in the train split"),
+}
+
+
+@pytest.mark.parametrize("what", TRANSCRIPT_DAMAGE)
+def test_damage_to_the_transcripts_is_reported(what, tmp_path):
+    damage, sentence = TRANSCRIPT_DAMAGE[what]
+    write(tmp_path, "mosi_words", mosi_arrays())
+    texts = transcripts()
+    if damage is None:
+        (tmp_path / "mosi_bclstm/mosi_bclstm_meta.csv").unlink()
+    else:
+        damage(texts)
+        write_transcripts(tmp_path, texts)
+    assert any(sentence in problem for problem in corpora.check("mosi_words", tmp_path))
+    with pytest.raises(CorpusError):
+        corpora.load("mosi_words", folder=tmp_path)
+
+
+def test_other_columns_and_binary_transcripts_are_reported(tmp_path):
+    write(tmp_path, "mosi_words", mosi_arrays())
+    path = tmp_path / "mosi_bclstm/mosi_bclstm_meta.csv"
+    for content, sentence in ((b"utt,text\n", "no column 'transcript'; it has utt, text"), (b"", "it has nothing"),
+                              (b"utt,transcript\nv0_0,\xff\n", "cannot be read")):  # fmt: skip
+        path.write_bytes(content)
+        assert any(sentence in problem for problem in corpora.check("mosi_words", tmp_path))
+
+
+def test_a_sample_with_an_empty_transcript_lacks_the_text(tmp_path):
+    write(tmp_path, "mosi_words", mosi_arrays())
+    write_transcripts(tmp_path, transcripts() | {"v1_6": " ... "})
+    present = corpora.load("mosi_words", folder=tmp_path).samples.present["text"]
+    assert not present[6] and present.sum() == 29
+
+
+# Pictures of digits, and clips
+
+
+def digit_arrays(count: int = 60) -> dict[str, np.ndarray]:
+    image = np.random.default_rng(4).integers(0, 256, (count, 28, 28), dtype=np.uint8)
+    return {"image": image, "label": (np.arange(count) % 10).astype(np.uint8)}
+
+
+def clip_arrays(count: int = 12) -> dict[str, np.ndarray]:
+    draw = np.random.default_rng(5)
+    return {
+        "face": draw.integers(0, 256, (count, 75, 8, 8), dtype=np.uint8),
+        "audio": draw.integers(-9, 9, (count, 48000)).astype(np.int16),
+        "name": np.array([f"{a}{b}af{c}n" for a, b, c in zip("blps" * 3, "bgrw" * 3, "z12345678912", strict=True)])[
+            :count
+        ],
+        "speaker": np.full(count, "s1"),
+        "sr": np.int32(16000),
+    }
+
+
+def write_npz(folder, name, arrays):
+    (file,) = corpora.find(name).files(folder / corpora.find(name).about.folder, {})
+    file.parent.mkdir(exist_ok=True)
+    np.savez(file, **arrays)
+
+
+def test_a_picture_is_in_one_triple_and_in_the_channel_of_its_digit(tmp_path):
+    arrays = digit_arrays()
+    write_npz(tmp_path, "mnist", arrays)
+    corpus = corpora.load("mnist", folder=tmp_path, standardise=False)
+    assert len(corpus) == 18 and sorted(np.concatenate(corpus.split.folds[0])) == [*range(18)]
+    used = np.array([[int(i) for i in id.split("-")] for id in corpus.samples.id])
+    assert len(np.unique(used)) == used.size
+    for c, m in enumerate(corpus.modalities):
+        digits = [int(corpus.labels[f"channel_{c + 1}"][i]) for i in corpus.samples.labels[f"channel_{c + 1}"]]
+        assert (arrays["label"][used[:, c]] == digits).all() and {*digits} <= {3 * c, 3 * c + 1, 3 * c + 2}
+        np.testing.assert_allclose(corpus.samples.x[m], arrays["image"][used[:, c]] / 255, atol=1e-6)
+
+
+def test_clips_are_labelled_by_their_words_and_faces_by_components_of_train_clips(tmp_path):
+    arrays = clip_arrays()
+    write_npz(tmp_path, "grid", arrays)
+    corpus = corpora.load("grid", folder=tmp_path, standardise=False)
+    words = [corpus.labels[label][int(values[4])] for label, values in corpus.samples.labels.items()]
+    assert words == ["bin", "blue", "at", "f", "4", "now"]
+    assert corpus.shapes == {"audio": (192,), "visual": (50,)} and corpus.samples.mask["audio"].shape == (12, 301)
+    assert not corpus.split.speaker_disjoint
+    train, _, test = corpus.split.folds[0]
+    arrays["face"][test] = 0
+    write_npz(tmp_path, "grid", arrays)
+    again = corpora.load("grid", folder=tmp_path, standardise=False)
+    assert torch.equal(again.samples.x["visual"][train], corpus.samples.x["visual"][train])
+    assert not torch.equal(again.samples.x["visual"][test], corpus.samples.x["visual"][test])
+
+
+PICTURE_DAMAGE = {
+    "mnist": {
+        "another shape": (
+            replace("image", lambda a: a[:, 1:]),
+            r"'image'.*must hold whole numbers, \(images, 28, 28\)",
+        ),
+        "no bytes": (replace("image", lambda a: a.astype(int)), "'image'.*must hold bytes"),
+        "labels short": (replace("label", lambda a: a[1:]), "'label'.*of shape"),
+        "another label": (put("label", 10, 0), "'label'.* labels from 0 to 10"),
+        "few digits": (replace("label", lambda a: np.where(a == 3, a, 9)), "10 pictures or more"),
+    },
+    "grid": {
+        "another sentence": (put("name", "bbxf2n", 0), "'bbxf2n'.*letter of the preposition is one of a, b, i, w"),
+        "a long name": (replace("name", lambda a: np.char.add(a, "x")), "six letters"),
+        "another kind of sound": (replace("audio", lambda a: a / 2.0), "float64"),
+        "few points": (replace("face", lambda a: a[:, :, :6]), "50 principal components"),
+        "a clip short": (replace("face", lambda a: a[1:]), r"of shape \(11, 75, 8, 8\)"),
+    },
+}
+
+
+@pytest.mark.parametrize(("name", "what"), [(name, what) for name, cases in PICTURE_DAMAGE.items() for what in cases])
+def test_damage_to_pictures_and_clips_is_reported(name, what, tmp_path):
+    damage, sentence = PICTURE_DAMAGE[name][what]
+    arrays = {"mnist": digit_arrays, "grid": clip_arrays}[name]()
+    damage(arrays)
+    write_npz(tmp_path, name, arrays)
+    problems = pd.Series(corpora.check(name, tmp_path))
+    assert problems.str.contains(sentence).any() and problems.str.contains("npz").any(), problems
+    with pytest.raises(CorpusError):
+        corpora.load(name, folder=tmp_path)
 
 
 def test_an_archive_of_something_else_is_reported(tmp_path):
@@ -444,7 +687,7 @@ def test_other_counts_than_published_are_reported_by_the_check_and_no_hindrance(
     assert "30 samples; 2199 were published" in corpora.check("mosi_bclstm", tmp_path)
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", [*MADE, "mnist", "grid"])
 def test_the_file_at_hand_is_as_published(name):
     if "no file" in "".join(corpora.check(name)):
         pytest.skip(f"{name} is not on this machine")

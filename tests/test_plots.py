@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pandas as pd
+import numpy as np
 import pytest
 import torch
 from matplotlib import pyplot
 from matplotlib.text import Text
 
 from robustmer.book import picture, plots, sound
+from robustmer.corpora.media import log_mel
 
 POINTS = pd.DataFrame({"panel": "pq" * 4, "series": "aabb" * 2, "x": range(8), "value": [1, 2, 3, 4, 5, 6, 7, 8]})
 BOXES = {"noisy": (0, 0, ""), "encoder": (1, 0, "learns"), "teacher": (1, 1, "frozen")}
@@ -17,6 +19,7 @@ FIGURES = {
     "band": lambda width: plots.lines(POINTS.assign(low=0, high=9), "x", "y", width, xlim=(0, 8), ylim=(0, 9)),
     "tiles": lambda width: plots.tiles({"t": POINTS.pivot(index="x", columns="series", values="value")}, width),
     "kinds": lambda width: plots.tiles({"t": pd.DataFrame([[0, 1]])}, width, ["#C9DDF0", "#B4470B"], ["a", "b"]),
+    "images": lambda width: plots.images({"a": np.eye(4), "b": np.ones((4, 9))}, "x", "y", width),
     "clouds": lambda width: plots.clouds(POINTS.rename(columns={"value": "y"}), 2, width),
     "stacks": lambda width: plots.stacks(
         pd.DataFrame({"row": ["MEN", "MEN"], "part": ["forward", "backward"], "value": [1.0, 2.0]}), "s", width,
@@ -49,3 +52,15 @@ def test_a_vowel_has_variance_one_and_plays_as_loud_as_its_noise(monkeypatch):
     sound.play({"clean": voice, "<noisy>": 100 * torch.randn(voice.shape)})
     (page,) = shown
     assert page.count("<audio controls") == page.count("</audio>") == 2 and "&lt;noisy&gt;" in page
+
+
+def test_vocoded_noise_has_the_mel_frames_that_it_was_made_from():
+    voice = torch.cat([sound.vowel(0.4), sound.vowel(0.4, resonances=sound.EE)], dim=1).flatten().numpy()
+    frames = log_mel(voice, sound.RATE, bands=24, high_hz=sound.RATE / 2)
+    held = torch.from_numpy(np.repeat([frames[:40].mean(0), frames[41:81].mean(0)], 40, axis=0))
+    noise = sound.vocoded(held, torch.Generator().manual_seed(0))
+    assert noise.shape == (1, 79 * 80, 1)
+    heard = log_mel(noise.flatten().numpy(), sound.RATE, bands=24, high_hz=sound.RATE / 2)
+    for half in (slice(4, 36), slice(44, 76)):
+        shift = heard[half].mean(0) - held[half].mean(0).numpy()
+        assert np.abs(shift - np.median(shift)).mean() < 3  # dB; a window blurs steep slopes between bands

@@ -26,7 +26,7 @@ PUBLIC = {
         *("SYSTEMS", "AdamW", "Objective", "System", "Upstream", "count_parameters", "load", "save"),
         *("CDTP", "Completed", "Completion", "IFMMIN", "InvariantTeacher", "LogReg", "MCTN", "MEN", "MISA", "MMIM"),
         *("MISAWithCompletion", "MMIMWithCompletion", "MMIN", "MPLMM", "MPMM", "Majority", "MulT", "NMER"),
-        *("NMERWithoutVAE", "UniMSE", "UniMSEWithCompletion"),
+        *("MCWSA", "MCWSAClassifier", "NMERWithoutVAE", "UniMSE", "UniMSEWithCompletion"),
     ),
     "tasks": ("Classify", "OwnError", "Reconstruct", "Regress", "Task"),
     "training": ("fit", "seeded", "show_progress", "steps_of", "train"),

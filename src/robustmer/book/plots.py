@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
@@ -114,6 +115,25 @@ def tiles(
                 mpl.patches.Patch(color=colour, label=word) for colour, word in zip(colours, legend, strict=True)
             ]
             figure.legend(handles=handles, loc="outside lower center", ncols=columns_of(width, legend))
+    return figure
+
+
+def images(
+    panels: Mapping[str, np.ndarray], xlabel: str, ylabel: str, width: int = WIDE, height: float = 150
+) -> Figure:
+    """Arrays (rows, columns) as pictures of one scale of brightness, the first row at the bottom, in two columns."""
+    low, high = min(array.min() for array in panels.values()), max(array.max() for array in panels.values())
+    with mpl.rc_context(STYLE):
+        figure, axes = axes_of(
+            [*panels], [height] * len(panels), width, 1 if width < 500 else 2, sharex=True, sharey=True
+        )
+        for ax, (title, array) in zip(axes, panels.items(), strict=True):
+            ax.imshow(
+                array, origin="lower", aspect="auto", interpolation="nearest", vmin=low, vmax=high, cmap="viridis"
+            )
+            ax.set_title(title)
+        figure.supxlabel(xlabel, fontsize=12)
+        figure.supylabel(ylabel, fontsize=12)
     return figure
 
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from robustmer.corpora import catalogue, recordings, release
 from robustmer.corpora.common import About, CorpusError, CorpusNotFound, data_folder
-from robustmer.corpora.catalogue import CORPORA
 from robustmer.corpora.corpus import Corpus, Fold, Split, folds_by_group
 from robustmer.corpora.layout import Layout
 from robustmer.corpora.scaling import mean_and_std, standardised
@@ -22,6 +22,8 @@ from robustmer.corpora.synthetic import synthetic
 __all__ = ["CORPORA", "About", "Corpus", "CorpusError", "CorpusNotFound", "Fold", "Layout", "Request", "Split", "check",
            "data_folder", "find", "folds_by_group", "is_available", "load", "mean_and_std", "named", "standardised",
            "synthetic"]  # fmt: skip
+
+CORPORA: dict[str, Layout] = catalogue.CORPORA | recordings.CORPORA | release.CORPORA
 
 
 def __getattr__(name: str) -> Layout:

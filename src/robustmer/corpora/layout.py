@@ -1,4 +1,5 @@
-"""Layout: a named corpus in files of one kind. A layout is a class; a corpus is an instance in `catalogue.py`."""
+"""Layout: a named corpus in files of one kind. A layout is a class; a corpus is an instance in `catalogue.py` or
+`recordings.py`."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from robustmer.batch import Batch, ordered
+from robustmer.batch import Samples, ordered
 from robustmer.corpora.common import About, CorpusError, CorpusNotFound, data_folder
 from robustmer.corpora.corpus import PARTS, Corpus, Split
 from robustmer.corpora.files import Problems, check_file
@@ -41,7 +42,7 @@ class Layout:
         """The corpus with all modalities, or None and problems."""
         raise NotImplementedError
 
-    def corpus(self, samples: Batch, split: Split, settings: Mapping[str, object]) -> Corpus:
+    def corpus(self, samples: Samples, split: Split, settings: Mapping[str, object]) -> Corpus:
         return Corpus(self.name, samples, self.labels(settings), split, bool(settings["standardise"]))
 
     @property

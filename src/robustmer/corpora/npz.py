@@ -1,8 +1,9 @@
-"""Layout: one .npz file of plain arrays with one vector per sample and modality."""
+"""Layout: one .npz file of plain arrays with one vector per sample and modality, and files beside it with sequences."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from robustmer.batch import collate
 from robustmer.corpora.corpus import Corpus, Split
-from robustmer.corpora.files import Problems, Unfit, expect, finite, read_npz
+from robustmer.corpora.files import Problems, Unfit, check_file, expect, finite, read_npz
 from robustmer.corpora.layout import Layout
 
 Arrays = Mapping[str, np.ndarray]
@@ -49,6 +50,9 @@ class NpzVectors(Layout):
 
     `speakers` returns the speaker of every sample, `divide` the split, `further` the problems that only this corpus can
     have, and `columns`, if given, which columns of a modality a load with these settings takes.
+
+    `beside`, if given, names further files, relative to the .npz, and `sequences` reads from them the modalities that
+    are not the vectors of `x`: for each an array (frames, features) a sample.
     """
 
     file: str
@@ -60,12 +64,23 @@ class NpzVectors(Layout):
     divide: Callable[[Arrays], Split]
     further: Callable[[Arrays], Iterable[str]]
     columns: Callable[[Arrays, str, Mapping[str, object]], np.ndarray] | None = None
+    beside: Callable[[Mapping[str, object]], Sequence[str]] = lambda settings: ()
+    sequences: Callable[[Arrays, Sequence[Path], Problems], Mapping[str, list[np.ndarray]]] | None = None
 
     def files(self, root: Path, settings: Mapping[str, object]) -> list[Path]:
         return [root / self.file]
 
+    def others(self, path: Path, settings: Mapping[str, object]) -> list[Path]:
+        """The files beside the .npz at `path`."""
+        return [Path(os.path.normpath(path.parent / name)) for name in self.beside(settings)]
+
+    def present(self, root: Path, settings: Mapping[str, object]) -> list[Path]:
+        """The files beside are no corpus without the .npz."""
+        main = super().present(root, settings)
+        return main + [path for path in self.others(main[0], settings) if os.path.lexists(path)] if main else []
+
     def read(self, root: Path, settings: Mapping[str, object], problems: Problems) -> Corpus | None:
-        (path,) = self.present(root, settings)
+        path = self.present(root, settings)[0]
         arrays, samples = read_npz(path, list(self.fields), problems), "samples"
         for name, array in arrays.items():
             with problems.of(f"array {name!r} of {path.name}"):
@@ -78,11 +93,18 @@ class NpzVectors(Layout):
             )
         for sentence in () if problems else self.further(arrays):
             problems.add(sentence)
+        others, read = self.others(path, settings), {}
+        for other in others:
+            with problems.of(str(other)):
+                check_file(other, other.parent)
+        if self.sequences is not None and not problems:
+            read = self.sequences(arrays, others, problems)
         if problems:
             return None
         x = {m: arrays[array] for m, array in self.x.items()}
         if self.columns is not None:
             x = {m: values[:, self.columns(arrays, m, settings)] for m, values in x.items()}
         labels, speaker = {self.label: arrays[self.y]}, self.speakers(arrays)
-        batch = collate({m: list(values) for m, values in x.items()}, labels, speaker, arrays[self.id], self.name)
+        x = {m: list(values) for m, values in x.items()} | read
+        batch = collate(x, labels, speaker, arrays[self.id], self.name)
         return self.corpus(batch, self.divide(arrays), settings)

@@ -14,7 +14,7 @@ from robustmer.metrics.classification import wa
 
 
 class Calibration(NamedTuple):
-    """For each bin that holds rows: their share, their mean confidence and the share of them that are right."""
+    """For each bin that is not empty: its share of the samples, their mean confidence and their accuracy."""
 
     share: Float[Tensor, "bin"]
     confidence: Float[Tensor, "bin"]
@@ -24,19 +24,19 @@ class Calibration(NamedTuple):
 def calibration(
     probability: Float[Tensor, "sample class"], label: Int[Tensor, "sample"], bins: int = 15, equal_mass: bool = False
 ) -> Calibration:
-    """The reliability curve. The confidence of a row is the probability of its likeliest class.
+    """The reliability curve. The confidence of a sample is the probability of its predicted class.
 
-    Bins are (0, 1/bins], (1/bins, 2/bins], ...; with `equal_mass` they are cut at the quantiles of the confidences, so
-    that each holds as many rows (equal confidences stay together).
+    Bins are (0, 1/bins], (1/bins, 2/bins], .... With `equal_mass` the quantiles of the confidences are their borders,
+    so bins hold equally many samples. Samples of equal confidence share a bin.
     """
     confidence, guess = probability.double().max(1)
-    where = bin_of(confidence, bins, equal_mass)
-    count, hits, sure = (
-        torch.zeros(bins, dtype=torch.float64, device=label.device).index_add_(0, where, values)
+    number = bin_of(confidence, bins, equal_mass)
+    count, correct, total = (
+        torch.zeros(bins, dtype=torch.float64, device=label.device).index_add_(0, number, values)
         for values in (torch.ones_like(confidence), (guess == label).double(), confidence)
     )
     used = count > 0
-    return Calibration(count[used] / len(label), sure[used] / count[used], hits[used] / count[used])
+    return Calibration(count[used] / len(label), total[used] / count[used], correct[used] / count[used])
 
 
 def bin_of(confidence: Float[Tensor, "sample"], bins: int, equal_mass: bool) -> Int[Tensor, "sample"]:
@@ -47,9 +47,9 @@ def bin_of(confidence: Float[Tensor, "sample"], bins: int, equal_mass: bool) -> 
 def ece(
     probability: Float[Tensor, "sample class"], label: Int[Tensor, "sample"], bins: int = 15, equal_mass: bool = False
 ) -> float:
-    """Expected calibration error: |accuracy - confidence|, mean over the rows' bins (Guo et al. 2017).
+    """Expected calibration error: |accuracy - confidence| of each bin, averaged over samples (Guo et al. 2017).
 
-    Never negative, so of few rows it is above 0 even for a perfect model: hold it against `ece_floor`.
+    It is positive even for a perfectly calibrated model, most of all on few samples. Compare it with `ece_floor`.
 
     >>> round(ece(torch.tensor([[0.9, 0.1], [0.9, 0.1]]), torch.tensor([0, 1])), 6)
     0.4
@@ -59,7 +59,7 @@ def ece(
 
 
 def overconfidence(probability: Float[Tensor, "sample class"], label: Int[Tensor, "sample"]) -> float:
-    """Mean confidence minus accuracy: above 0, the system is surer than it is right.
+    """Mean confidence minus accuracy, which is positive for an overconfident system.
 
     >>> round(overconfidence(torch.tensor([[0.9, 0.1], [0.9, 0.1]]), torch.tensor([0, 1])), 6)
     0.4
@@ -75,22 +75,25 @@ def ece_floor(
     equal_mass: bool = False,
     draws: int = 500,
 ) -> Float[Tensor, "draw"]:
-    """What `ece` would be for a perfectly calibrated model with these confidences, drawn many times: each row is right
-    with exactly its confidence. Rows of one `group` (an utterance under several conditions) are right together: a row
-    with the higher confidence whenever one with the lower. That is the most that they can depend on each other."""
+    """Draws of `ece` for a perfectly calibrated model with these confidences.
+
+    In each draw a sample is correct with a probability equal to its confidence. Samples of one `group` (an utterance
+    under several conditions) share a uniform random number: if one of them is correct, so are those with a higher
+    confidence. No dependence within a group is stronger.
+    """
     confidence = probability.double().amax(1).cpu()
     group = torch.arange(len(confidence)) if group is None else group.cpu().unique(return_inverse=True)[1]
-    where = bin_of(confidence, bins, equal_mass)
+    number = bin_of(confidence, bins, equal_mass)
     u = torch.rand(draws, int(group.max()) + 1, generator=generator, dtype=torch.float64)
     gap = (u[:, group] < confidence).double() - confidence
-    sums = torch.zeros(draws, bins, dtype=torch.float64).index_add_(1, where, gap)
+    sums = torch.zeros(draws, bins, dtype=torch.float64).index_add_(1, number, gap)
     return sums.abs().sum(1) / len(confidence)
 
 
 def temperature(logits: Float[Tensor, "sample class"], label: Int[Tensor, "sample"]) -> float:
-    """The T for which softmax(logits / T) has the least cross-entropy, between 0.05 and 20 (Guo et al. 2017).
+    """The temperature T, from 0.05 to 20, that minimises the cross-entropy of softmax(logits / T) (Guo et al. 2017).
 
-    Fit it on the validation part. No answer changes, only how sure it sounds.
+    Fit it on the validation split. It changes the confidences and no predicted class.
     """
     logits = logits.double()
     loss = lambda log_t: float(torch.nn.functional.cross_entropy(logits / math.exp(log_t), label))  # noqa: E731

@@ -1,4 +1,4 @@
-"""Scores of reconstructed frames, one number a sample, over its recorded frames; nan for a sample that has none."""
+"""Reconstruction metrics: one number for each sample, over its recorded frames; nan for a sample without any."""
 
 from __future__ import annotations
 

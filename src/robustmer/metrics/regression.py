@@ -1,4 +1,4 @@
-"""Scores of sentiment, a number from -3 to 3."""
+"""Regression metrics of sentiment, a number from -3 to 3."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def acc7(label: Numbers, guess: Numbers) -> float:
 
 
 def mae(label: Numbers, guess: Numbers) -> float:
-    """Mean absolute error, in the unit of the label; of these metrics the only one that is better when lower.
+    """Mean absolute error, in the unit of the label. Of these metrics only this one is better when it is lower.
 
     >>> mae(torch.tensor([1.0, -2.0]), torch.tensor([0.0, 0.0]))
     1.5
@@ -49,7 +49,7 @@ def mae(label: Numbers, guess: Numbers) -> float:
 
 
 def corr(label: Numbers, guess: Numbers) -> float:
-    """Pearson's correlation; 0 where all labels or all guesses are equal, which makes it undefined."""
+    """Pearson's correlation; 0 where all labels or all guesses are equal and it is undefined."""
     if (label == label[0]).all() or (guess == guess[0]).all():
         return 0.0
     return float(pearsonr(label.double().cpu(), guess.double().cpu()).statistic)
@@ -58,7 +58,7 @@ def corr(label: Numbers, guess: Numbers) -> float:
 def without_zeros(label: Numbers, guess: Numbers) -> tuple[Bool[Tensor, "kept"], Bool[Tensor, "kept"]]:
     kept = label != 0
     if not kept.any():
-        raise ValueError(f"all {len(label)} labels are 0, so none is left for a metric that leaves zeros out")
+        raise ValueError(f"all {len(label)} labels are 0, and this metric leaves such samples out")
     return label[kept] > 0, guess[kept] > 0
 
 

@@ -8,6 +8,7 @@ from robustmer.systems.if_mmin import IFMMIN
 from robustmer.systems.logreg import LogReg
 from robustmer.systems.majority import Majority
 from robustmer.systems.mctn import MCTN
+from robustmer.systems.mcwsa import MCWSA, MCWSAClassifier
 from robustmer.systems.men import MEN
 from robustmer.systems.misa import MISA
 from robustmer.systems.mmim import MMIM
@@ -23,6 +24,7 @@ from robustmer.systems.unimse import UniMSE
 LIBRARY = (
     Majority, LogReg, MEN, MCTN, MMIN, IFMMIN, InvariantTeacher, NMER, NMERWithoutVAE, MulT, MPMM, MPLMM, Completion,
     CDTP, MISA, MMIM, UniMSE, MISAWithCompletion, MMIMWithCompletion, UniMSEWithCompletion,
+    MCWSA, MCWSAClassifier,
 )  # fmt: skip
 SYSTEMS: dict[str, type[System]] = {system.__name__: system for system in LIBRARY}
 

@@ -9,9 +9,10 @@ import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize, one_hot
+from torch.nn.functional import one_hot
 
 from robustmer.batch import MODALITIES, Batch, Shape
+from robustmer.nn.dependence import cpc, masked_mean
 from robustmer.nn.encoders import Encoders, mlp
 from robustmer.systems.system import AdamW, Objective, System, widths
 from robustmer.tasks import Classify, Task
@@ -151,18 +152,3 @@ def mixture_entropy(
     spread = covariance + noise * torch.eye(y.shape[1]).to(y)
     entropy = 0.5 * (y.shape[1] * math.log(2 * math.pi * math.e) + torch.linalg.slogdet(spread).logabsdet)
     return (count * entropy).sum() / count.sum().clamp(min=1)
-
-
-def cpc(guess: Codes, code: Codes, mask: Mask, temperature: float = 1.0) -> Float[Tensor, ""]:
-    """Contrastive predictive coding: minus log softmax of a sample's own score among all samples in the mask, mean over
-    them. The score is the cosine of the fusion's prediction and a sample's code, divided by the temperature. log N
-    minus this is a lower bound of the mutual information of prediction and code, and at most log N."""
-    scores = normalize(guess, dim=1) @ normalize(code, dim=1).T / temperature
-    own = torch.eye(len(code), dtype=torch.bool, device=code.device)  # keeps a sample outside the mask finite
-    scores = scores.masked_fill(~mask[None, :] & ~own, -torch.inf)
-    return masked_mean(cross_entropy(scores, torch.arange(len(code), device=code.device), reduction="none"), mask)
-
-
-def masked_mean(value: Float[Tensor, "batch"], mask: Mask) -> Float[Tensor, ""]:
-    """Mean over the samples in the mask; 0 where there are none."""
-    return (value * mask).sum() / mask.sum().clamp(min=1)

@@ -1,0 +1,112 @@
+"""From recordings to frames: log-mel spectrograms with their deltas (MCWSA IV.B), and sound files."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from robustmer.corpora.files import Unfit
+
+FLOOR = 1e-10
+"""The least power, so that silence is -100 dB and not minus infinity."""
+
+
+def mel(frequency_hz: float | np.ndarray) -> float | np.ndarray:
+    """The mel of a frequency (O'Shaughnessy 1987): 2595 log10(1 + f / 700).
+
+    >>> round(float(mel(1000.0)))
+    1000
+    """
+    return 2595 * np.log10(1 + np.asarray(frequency_hz) / 700)
+
+
+def filterbank(
+    sr: int, points: int, bands: int = 64, low_hz: float = 20, high_hz: float = 8000
+) -> Float[np.ndarray, "band bin"]:
+    """Triangles of height 1, whose corners are equally spaced in mel, on the bins of a Fourier transform of so many
+    points. Between the first and the last centre they add up to 1. Raises ValueError for bounds beyond sr / 2, and for
+    bands narrower than a bin."""
+    if not 0 <= low_hz < high_hz <= sr / 2:
+        raise ValueError(
+            f"bands from {low_hz} to {high_hz} Hz were asked of {sr} Hz; give bounds within 0 to {sr / 2:g}"
+        )
+    corners = 700 * (10 ** (np.linspace(mel(low_hz), mel(high_hz), bands + 2) / 2595) - 1)
+    bins = np.arange(points // 2 + 1) * (sr / points)
+    rise, width = bins - corners[:, None], np.diff(corners)[:, None]
+    filters = np.maximum(0, np.minimum(rise[:-2] / width[:-1], -rise[2:] / width[1:]))
+    if not filters.any(1).all():
+        raise ValueError(f"{bands} bands were asked of {points} points at {sr} Hz, but band {np.argmin(filters.any(1))} is "
+                         "narrower than a bin; give fewer bands or a longer window")  # fmt: skip
+    return filters
+
+
+def log_mel(
+    samples: Float[np.ndarray, "sample"],
+    sr: int,
+    bands: int = 64,
+    low_hz: float = 20,
+    high_hz: float = 8000,
+    window_s: float = 0.025,
+    hop_s: float = 0.010,
+) -> Float[np.ndarray, "frame band"]:
+    """Power in mel bands, in dB, of samples from -1 to 1. Frame t is centred on t hops; zeros lie beyond both ends.
+
+    MCWSA IV.B: 64 filters from 20 to 8000 Hz, a Hamming window of 25 ms "with 10 ms overlapping". That is read as a hop
+    of 10 ms; literally it is one of 15 ms. Raises ValueError for a recording without samples and for bounds beyond sr/2.
+    """
+    from scipy.signal import get_window
+
+    if not len(samples):
+        raise ValueError("a recording without samples was given; leave it out")
+    window, hop = round(window_s * sr), round(hop_s * sr)
+    points = 1 << (window - 1).bit_length()
+    padded = np.pad(np.asarray(samples, np.float64), window // 2)
+    padded = np.pad(padded, (0, max(window - len(padded), 0)))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop] * get_window("hamming", window)
+    power = np.abs(np.fft.rfft(frames, points)) ** 2 @ filterbank(sr, points, bands, low_hz, high_hz).T
+    return 10 * np.log10(np.maximum(power, FLOOR)).astype(np.float32)
+
+
+def deltas(x: Float[np.ndarray, "frame band"], reach: int = 2) -> Float[np.ndarray, "frame band"]:
+    """Slope over time, a frame: sum of k (x_{t+k} - x_{t-k}) over k = 1..reach, divided by 2 sum of k^2.
+
+    The first and the last frame are repeated beyond the ends, so give a recording without padding.
+    """
+    from scipy.ndimage import correlate1d
+
+    steps = np.arange(-reach, reach + 1)
+    return correlate1d(x, steps / np.square(steps).sum(), axis=0, mode="nearest")
+
+
+def with_deltas(x: Float[np.ndarray, "frame band"]) -> Float[np.ndarray, "frame channel"]:
+    """Static, delta and delta-delta side by side: three channels of one picture (MCWSA IV.B)."""
+    slope = deltas(x)
+    return np.concatenate([x, slope, deltas(slope)], axis=1).astype(np.float32)
+
+
+def read_wav(path: Path) -> tuple[Float[np.ndarray, "sample"], int]:
+    """Samples from -1 to 1, the mean of all channels, and the sampling rate in Hz. Raises Unfit for a damaged file."""
+    from scipy.io import wavfile
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", wavfile.WavFileWarning)
+        warnings.filterwarnings("ignore", "Chunk", wavfile.WavFileWarning)  # of remarks, such as names
+        try:
+            sr, samples = wavfile.read(path)
+        except (ValueError, EOFError, struct.error, wavfile.WavFileWarning) as error:
+            raise Unfit(f"is no complete wav file ({error}); get it again") from None
+    if not samples.size:
+        raise Unfit("holds no samples; leave the sample out")
+    if samples.dtype == np.uint8:
+        samples = samples.astype(np.float64) - 128
+        return mono(samples / 128), sr
+    scale = np.iinfo(samples.dtype).max + 1 if samples.dtype.kind == "i" else 1
+    return mono(samples.astype(np.float64) / scale), sr
+
+
+def mono(samples: np.ndarray) -> Float[np.ndarray, "sample"]:
+    return samples if samples.ndim == 1 else samples.mean(1)
