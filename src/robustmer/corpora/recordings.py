@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from robustmer.batch import collate
+from robustmer.batch import MODALITIES, collate
 from robustmer.corpora.catalogue import mosi_bclstm, ravdess_av
 from robustmer.corpora.common import About
 from robustmer.corpora.corpus import Corpus, Split
@@ -20,7 +20,7 @@ from robustmer.corpora.layout import Layout
 from robustmer.corpora.media import log_mel, with_deltas
 from robustmer.corpora.npz import Arrays, Field
 from robustmer.corpora.synthetic import generator
-from robustmer.corpora.words import WIDTH, Vectors, ppmi_vectors, word_vectors, words_of
+from robustmer.corpora.words import Vectors, ppmi_vectors, word_vectors, words_of
 
 # fmt: off
 # --- RAVDESS-AV with the mel frames of its takes ----------------------------------------------------------------------
@@ -59,9 +59,7 @@ ravdess_av_mel = dataclasses.replace(
     beside=lambda settings: ("../ravdess_speech/ravdess_speech_mel.npz",), sequences=mel_of_takes,
     about=dataclasses.replace(
         ravdess_av.about, title="RAVDESS, 360 audio-visual takes with mel frames",
-        access=ravdess_av.about.access + ", the mel frames as ravdess_speech/ravdess_speech_mel.npz",
-        modalities={"audio": "about 200 frames x 192, 100 a second: 64 mel bands in dB, their deltas and delta-deltas",
-                    "visual": ravdess_av.about.modalities["visual"]}))
+        access=ravdess_av.about.access + ", the mel frames as ravdess_speech/ravdess_speech_mel.npz"))
 
 # --- CMU-MOSI with the words of its transcripts -----------------------------------------------------------------------
 
@@ -113,10 +111,7 @@ mosi_words = dataclasses.replace(
                "words that no train transcript has": 1115},
     about=dataclasses.replace(
         mosi_bclstm.about, title="CMU-MOSI, utterance vectors and words",
-        access=mosi_bclstm.about.access + ", its transcripts as mosi_bclstm/mosi_bclstm_meta.csv",
-        modalities={m: mosi_bclstm.about.modalities[m] for m in ("audio", "visual")}
-                   | {"text": f"about 13 words; a word is {WIDTH} values (PPMI and SVD of the train transcripts), or a "
-                              "vector of a file in vectors/"}))
+        access=mosi_bclstm.about.access + ", its transcripts as mosi_bclstm/mosi_bclstm_meta.csv"))
 
 # --- Without people's emotions: digits for Fig. 6, sentences for Figs. 8 and 9 ----------------------------------------
 
@@ -174,10 +169,7 @@ mnist = DigitTriples(
         title="MNIST, its test part, as triples of digits",
         access="http://yann.lecun.com/exdb/mnist/ (the 10,000 test pictures), stored as mnist/mnist_t10k.npz",
         licence="usually given as CC BY-SA 3.0", folder="mnist",
-        modalities={"audio": "28 rows x 28 of a digit 0-2", "visual": "28 rows x 28 of a digit 3-5",
-                    "text": "28 rows x 28 of a digit 6-8"},
-        people="not on record", protocol="one division at random, drawn once: 70% train, 10% validate, 20% test",
-        cite="Y. LeCun et al., Proceedings of the IEEE 86(11), 1998"))
+        modalities=MODALITIES))
 
 GRAMMAR = {"command": "bin lay place set", "colour": "blue green red white", "preposition": "at by in with",
            "letter": " ".join(string.ascii_lowercase.replace("w", "")),
@@ -240,10 +232,7 @@ grid = GridClips(
         title="GRID, clips of one speaker",
         access="https://spandh.dcs.shef.ac.uk/gridcorpus/ (free), clips of a speaker stored as grid_s1/grid_s1.npz",
         licence="CC BY 4.0", folder="grid_s1",
-        modalities={"audio": "301 frames x 192, 100 a second: 64 mel bands in dB, their deltas and delta-deltas",
-                    "visual": f"75 frames x {COMPONENTS}, 25 a second: principal components of a face of 64 x 64 points"},
-        people="one, so that no result holds for others", cite="M. Cooke et al., JASA 120(5), 2006",
-        protocol="one division of the clips at random, drawn once: 70% train, 10% validate, 20% test"))
+        modalities=("audio", "visual")))
 
 CORPORA: dict[str, Layout] = {"ravdess_av_mel": ravdess_av_mel, "mosi_words": mosi_words, "mnist": mnist, "grid": grid}
 # fmt: on

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from robustmer.batch import Batch
+from robustmer.batch import MODALITIES, Batch
 from robustmer.corpora.common import About, CorpusError
 from robustmer.corpora.corpus import Corpus, Split, folds_by_group
 from robustmer.corpora.files import Problems, Unfit, check_file, expect, finite, read_npy
@@ -169,12 +169,7 @@ iemocap_release = Release(
     about=About(
         title="IEMOCAP, the release", access="https://sail.usc.edu/iemocap/ (release form), as iemocap_release/",
         licence="that of IEMOCAP (research only, not to be passed on)", folder="iemocap_release",
-        modalities={"audio": "192 values a frame, 100 a second: 64 mel bands in dB, their deltas and delta-deltas",
-                    "visual": "your own features of frames, such as 2048 of a ResNet",
-                    "text": "the words of the transcript as vectors of your own"},
-        people="10 actors in five sessions of two",
-        protocol="ten folds: one speaker tests, the partner in the session validates, eight train; happy includes excited",
-        cite="C. Busso et al., Language Resources and Evaluation 42(4), 2008"))
+        modalities=MODALITIES))
 
 msp_improv_release = Release(
     name="MSP-IMPROV (release)", emotions={"H": "happy", "A": "angry", "S": "sad", "N": "neutral"}, prefix="MSP-",
@@ -187,9 +182,7 @@ msp_improv_release = Release(
         access="https://ecs.utdallas.edu/research/researchlabs/msp-lab/MSP-Improv.html (signed agreement), as "
                "msp_improv_release/",
         licence="that of MSP-IMPROV (academic agreement)", folder="msp_improv_release",
-        modalities=iemocap_release.about.modalities, people="12 actors in six sessions of two",
-        protocol="twelve folds: one speaker tests, the partner in the session validates, ten train",
-        cite="C. Busso et al., IEEE Trans. on Affective Computing 8(1), 2017"))
+        modalities=MODALITIES))
 
 CORPORA: dict[str, Layout] = {"iemocap_release": iemocap_release, "msp_improv_release": msp_improv_release}
 # fmt: on
