@@ -135,7 +135,7 @@ compute(
 scores = own.summarise(Results.read(ledger))
 own_run(profile, corpora.named(corpus).dataset, [f"{len(own.jobs())} trainings"])
 numbers_folded(
-    wide(scores, row=lambda row: look(row).label).rename_axis("system").reset_index(),
+    wide(scores, row=lambda row: look(row).label).T.rename_axis("column").reset_index(),
     "UA of your own run",
 )
 

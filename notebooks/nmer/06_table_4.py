@@ -87,7 +87,7 @@ shown = wide(
     column=lambda c: f"{c.condition} {nmer.db(c.level) or 'clean'}",
 )
 numbers_folded(
-    shown.rename_axis("system").reset_index(),
+    shown.T.rename_axis("modality and level").reset_index(),
     "UA, RAVDESS-AV",
     file="table4-ravdess_av-UA.csv",
 )

@@ -74,20 +74,21 @@ numbers_folded(parts[["what", "effect", "low", "high", "detectable", "verdict"]]
 # %% [markdown]
 # ## All numbers
 #
-# WA, F1 and CMU-MOSI are in the <a href="../guide/02_results_explorer.html#nmer-ablation">results explorer</a>, with keys and CSV.
+# WA, F1, impulse noise and CMU-MOSI are in the
+# <a href="../guide/02_results_explorer.html#nmer-ablation">results explorer</a>, with keys and CSV.
 
 # %% tags=["hide-input"]
 part = nmer.tables("paper", "ravdess_av")["ablation"].where(
-    metric="UA", condition="avg"
+    metric="UA", condition="avg", noise=noise
 )
 shown = wide(
     part.summarise(measured),
     row=lambda row: look(row).label,
-    column=lambda c: f"{c.noise} {nmer.db(c.level)}",
+    column=lambda column: nmer.db(column.level),
 )
 numbers_folded(
     shown.rename_axis("system").reset_index(),
-    "UA, RAVDESS-AV",
+    f"UA under {noise} noise, RAVDESS-AV",
     file="ablation-ravdess_av-UA.csv",
 )
 

@@ -87,27 +87,17 @@ show(lambda width: forest(effects, "points", width), "fig-nmer-effects",
 # <a href="../guide/02_results_explorer.html#nmer-3">results explorer</a>.
 
 # %% tags=["hide-input"]
-columns = [
-    "number",
-    "what",
-    "effect",
-    "low",
-    "high",
-    "p_holm",
-    "detectable",
-    "repetitions",
-    "verdict",
-    "size",
-    "why",
-]
+columns = ["corpus", "number", "what", "effect", "low", "high", "p_holm", "verdict"]
 frame = pd.concat(
     [
         papers.judged("nmer", name, measured).assign(corpus=name)
         for name in findings.PEOPLE["nmer"]
     ]
 )
-numbers_folded(frame[["corpus", *columns]], "Every comparison on both corpora", decimals=2, file="claims.csv",
-               note="Points; number 0 is a planned comparison of the book; detectable: 80% power after correction.")  # fmt: skip
+reason = ": " + frame["why"]
+frame = frame.assign(verdict=frame["verdict"] + reason.where(frame["why"] != "", ""))
+numbers_folded(frame[columns], "Every comparison on both corpora", decimals=2, file="claims.csv",
+               note="Points; number 0 is a planned comparison of the book.")  # fmt: skip
 
 # %% [markdown]
 # ## Limits

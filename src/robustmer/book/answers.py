@@ -70,16 +70,21 @@ def numbers_folded(
         raise ValueError(f"the caption {caption!r} is empty or of several lines; write one line")
     frame = frame.reset_index() if frame.index.name is not None or frame.index.nlevels > 1 else frame
     text = lambda value: html.escape(cell(value, decimals))  # noqa: E731
-    head = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in frame)
+    head = "".join(f'<th scope="col" role="columnheader">{html.escape(str(name))}</th>' for name in frame)
+    labels = [html.escape(str(name)) for name in frame][1:]  # a phone shows a cell behind its label, as a line
     rows = "".join(
-        f'<tr><th scope="row">{text(first)}</th>{"".join(f"<td>{text(value)}</td>" for value in rest)}</tr>'
+        f'<tr role="row"><th scope="row" role="rowheader">{text(first)}</th>'
+        + "".join(
+            f'<td role="cell" data-label="{of}">{text(value)}</td>' for of, value in zip(labels, rest, strict=True)
+        )
+        + "</tr>"
         for first, *rest in frame.itertuples(index=False, name=None)
     )
     csv = base64.b64encode(frame.to_csv(index=False).encode()).decode()
     link = f'<a href="data:text/csv;base64,{csv}" download="{html.escape(file)}">CSV</a>' if file else ""
     title = html.escape(caption)
-    page = (f'<div class="numbers-box" role="region" aria-label="{title}" tabindex="0"><table class="table numbers">'
-            f"<caption>{title}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    page = (f'<div class="numbers-box" role="region" aria-label="{title}" tabindex="0"><table class="table numbers" role="table">'
+            f'<caption>{title}</caption><thead><tr role="row">{head}</tr></thead><tbody>{rows}</tbody></table></div>'
             f'<p class="table-note">{html.escape(note)} {link}</p>')  # fmt: skip
     page = f'<details class="numbers"><summary>All numbers: {title}</summary>{page}</details>' if folded else page
     emit(f"```{{raw}} html\n{page}\n```", page)

@@ -17,7 +17,8 @@ EDITS = {
     r'<script type="text/x-thebe-config">.*?</script>': "",
     r"<script>kernelName = [^<]*</script>": "",
     r'<script[^>]*src="[^"]*fontawesome\.js[^"]*"></script>': "",  # 1.5 MB; the style sheet has the same icons as a font
-    r'(<button[^>]*search-button-field[^>]*) aria-label="Search"': r"\1",  # its text is its name
+    r'<summary aria-label="Toggle hidden content">': "<summary>",  # the text of these two is their name
+    r'(<button[^>]*search-button-field[^>]*) aria-label="Search"': r"\1",
     r'(<div) role="list"( class="citation-list")| role="doc-biblioentry"': r"\1\2",  # roles that axe refuses
 }
 """Pattern -> replacement, for every page."""
