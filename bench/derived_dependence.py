@@ -226,15 +226,15 @@ def place_of(corpus: corpora.Corpus, fold: int) -> dict[str, float]:
     return {"fold": fold, "seed": 0, "test_to_train": corpus.split.test_to_train}
 
 
-def recipe_of(corpus: corpora.Corpus, fold: int, fusion: str) -> Recipe:
+def recipe_of(corpus: corpora.Corpus, fold: int, **options: object) -> Recipe:
     budget = BUDGETS.get(corpus.name, PAPER_BUDGET)
-    return Recipe(MCWSAClassifier, corpus, options=SMALL | {"fusion": fusion}, fold=fold, budget=budget)
+    return Recipe(MCWSAClassifier, corpus, options=SMALL | options, fold=fold, budget=budget)
 
 
-def networks(corpus: corpora.Corpus, fold: int, fusion: str = "cmha") -> dict[str, Network]:
+def networks(corpus: corpora.Corpus, fold: int) -> dict[str, Network]:
     """MCWSA's encoders and fusion: untrained, after the reconstruction, after the classification."""
-    recipe = recipe_of(corpus, fold, fusion)
-    first, ledger = recipe.upstream["autoencoder"], Ledger(runs() / "derived")
+    recipe, ledger = recipe_of(corpus, fold), Ledger(runs() / "derived")
+    first = recipe.upstream["autoencoder"]
     blank = construct(MCWSA, corpus.shapes, first.task, first.options, {}, first.seed_name)
     made = {"untrained": blank, "reconstruction": trained(first, ledger), "classification": trained(recipe, ledger)}
     return {name: system.eval().network for name, system in made.items()}
@@ -242,17 +242,19 @@ def networks(corpus: corpora.Corpus, fold: int, fusion: str = "cmha") -> dict[st
 
 def fusions(name: str) -> None:
     """DCCA by fusion: between the codes of modalities, and between the fused code and each of them, beside the UA of the
-    same system on the same test samples. Controls: pyramids, encoders before the classification, and shuffled pairs."""
+    same classifier, trained without a reconstruction, on the same test samples. Controls: pyramids, untrained encoders,
+    and shuffled pairs."""
     corpus, rows, scores, ledger = request_of(name).load(), [], [], Ledger(runs() / "derived")
     for fold in FOLDS[name]:
         test, at = corpus.fold(fold).test, {"corpus": corpus.name} | place_of(corpus, fold)
         splits = [list(chunks(part)) for part in corpus.fold(fold)]
         views = {("", "pyramids"): views_of(pyramids_of, *splits)}
         for fusion in FUSED:
-            for stage, net in networks(corpus, fold, fusion).items():
-                if fusion == "cmha" or stage == "classification":
-                    views[fusion, stage] = views_of(partial(codes_of, net, fused=True), *splits)
-            system = trained(recipe_of(corpus, fold, fusion), ledger)
+            recipe = recipe_of(corpus, fold, fusion=fusion, pretrain=False)
+            system = trained(recipe, ledger).eval()
+            blank = construct(MCWSAClassifier, corpus.shapes, recipe.task, recipe.options, {}, recipe.seed_name).eval()
+            for stage, made in {"untrained": blank, "classification": system}.items():
+                views[fusion, stage] = views_of(partial(codes_of, made.network, fused=True), *splits)
             scores.append(at | {"fusion": fusion} | score(system, test, CLEAN, corpus.task()))
         for (fusion, stage), parts in views.items():
             place = at | {"fusion": fusion, "stage": stage}
