@@ -22,6 +22,7 @@ from sklearn.decomposition import PCA
 
 from robustmer import corpora
 from robustmer.batch import LETTERS, Batch
+from robustmer.budget import Budget
 from robustmer.conditions import CLEAN
 from robustmer.evaluation import score
 from robustmer.experiments import runs
@@ -38,7 +39,10 @@ from robustmer.training import construct
 
 COMPONENTS, K, SEEDS, STEPS = 16, 10, range(3), 400
 FUSED = ("concat", "tfn", "mult", "cmha")
-CORPORA = {"synthetic": {"size": "paper"}, "mosi_words": {}, "ravdess_av_mel": {}}
+CORPORA = {"synthetic": {"size": "quick"}, "mosi_words": {}, "ravdess_av_mel": {}}
+FOLDS = {"synthetic": range(3), "mosi_words": range(1), "ravdess_av_mel": range(3)}
+BUDGETS = {"synthetic": Budget(epochs=1, min_steps=80, max_steps=80, batch_size=64, checks=4)}
+"""Short trainings of the corpus that is made from a seed; those of the tables on the others."""
 
 Splits = tuple[Pairs, Pairs, Pairs]
 
@@ -188,22 +192,22 @@ def codes(name: str) -> None:
     after the classification; on test samples, and on train samples that the encoders learnt and MINE did not. And what
     each view knows of the state that all modalities share, where the corpus has it on record: the Gaussian value."""
     corpus, rows, curves, states = request_of(name).load(), [], [], []
-    splits = [list(chunks(part)) for part in corpus.fold(0)]
-    for seed in SEEDS:
+    for fold in FOLDS[name]:
+        splits = [list(chunks(part)) for part in corpus.fold(fold)]
         stages = {"pyramids": pyramids_of}
-        stages |= {stage: partial(codes_of, net) for stage, net in networks(corpus, seed).items()}
+        stages |= {stage: partial(codes_of, net) for stage, net in networks(corpus, fold).items()}
         for stage, encode in stages.items():
-            views, about = {}, {"corpus": corpus.name, "stage": stage, "seed": seed}
+            views, about = {}, {"corpus": corpus.name, "stage": stage} | place_of(corpus, fold)
             own = stage in ("pyramids", "classification")
             for m, parts in views_of(encode, *splits).items():
                 views[m] = {"test": components(parts)}
                 if own:
-                    inner = np.random.default_rng(seed).permutation(len(parts[0]))
+                    inner = np.random.default_rng(fold).permutation(len(parts[0]))
                     inner = np.split(inner, [int(0.6 * len(inner)), int(0.8 * len(inner))])
                     views[m]["train"] = components([parts[0][i] for i in inner])
                 if "shared" in corpus.factors:
                     x, state = views[m]["test"], torch.from_numpy(corpus.factors["shared"])
-                    train, _, test = corpus.split.folds[0]
+                    train, _, test = corpus.split.folds[fold]
                     correlation = canonical_maps(x[0], state[train]).correlations(x[2], state[test])
                     states.append(about | {"modality": m, "information": gaussian_information(correlation)})
             for (a, b), samples in product(combinations(views, 2), ("test", "train") if own else ("test",)):
@@ -218,14 +222,19 @@ def codes(name: str) -> None:
         write(f"mine_states_{name}", states, 4, "mcwsa")
 
 
-def recipe_of(corpus: corpora.Corpus, seed: int, fusion: str) -> Recipe:
-    return Recipe(MCWSAClassifier, corpus, options=SMALL | {"fusion": fusion}, seed=seed, budget=PAPER_BUDGET)
+def place_of(corpus: corpora.Corpus, fold: int) -> dict[str, float]:
+    return {"fold": fold, "seed": 0, "test_to_train": corpus.split.test_to_train}
 
 
-def networks(corpus: corpora.Corpus, seed: int, fusion: str = "cmha") -> dict[str, Network]:
+def recipe_of(corpus: corpora.Corpus, fold: int, **options: object) -> Recipe:
+    budget = BUDGETS.get(corpus.name, PAPER_BUDGET)
+    return Recipe(MCWSAClassifier, corpus, options=SMALL | options, fold=fold, budget=budget)
+
+
+def networks(corpus: corpora.Corpus, fold: int) -> dict[str, Network]:
     """MCWSA's encoders and fusion: untrained, after the reconstruction, after the classification."""
-    recipe = recipe_of(corpus, seed, fusion)
-    first, ledger = recipe.upstream["autoencoder"], Ledger(runs() / "derived")
+    recipe, ledger = recipe_of(corpus, fold), Ledger(runs() / "derived")
+    first = recipe.upstream["autoencoder"]
     blank = construct(MCWSA, corpus.shapes, first.task, first.options, {}, first.seed_name)
     made = {"untrained": blank, "reconstruction": trained(first, ledger), "classification": trained(recipe, ledger)}
     return {name: system.eval().network for name, system in made.items()}
@@ -233,25 +242,25 @@ def networks(corpus: corpora.Corpus, seed: int, fusion: str = "cmha") -> dict[st
 
 def fusions(name: str) -> None:
     """DCCA by fusion: between the codes of modalities, and between the fused code and each of them, beside the UA of the
-    same system on the same test samples. Controls: pyramids, encoders before the classification, and shuffled pairs."""
+    same classifier, trained without a reconstruction, on the same test samples. Controls: pyramids, untrained encoders,
+    and shuffled pairs."""
     corpus, rows, scores, ledger = request_of(name).load(), [], [], Ledger(runs() / "derived")
-    fold = corpus.fold(0)
-    splits, task = [list(chunks(part)) for part in fold], corpus.task()
-    for seed in SEEDS:
+    for fold in FOLDS[name]:
+        test, at = corpus.fold(fold).test, {"corpus": corpus.name} | place_of(corpus, fold)
+        splits = [list(chunks(part)) for part in corpus.fold(fold)]
         views = {("", "pyramids"): views_of(pyramids_of, *splits)}
         for fusion in FUSED:
-            for stage, net in networks(corpus, seed, fusion).items():
-                if fusion == "cmha" or stage == "classification":
-                    views[fusion, stage] = views_of(partial(codes_of, net, fused=True), *splits)
-            system = trained(recipe_of(corpus, seed, fusion), ledger)
-            scores.append(
-                {"corpus": corpus.name, "fusion": fusion, "seed": seed} | score(system, fold.test, CLEAN, task)
-            )
+            recipe = recipe_of(corpus, fold, fusion=fusion, pretrain=False)
+            system = trained(recipe, ledger).eval()
+            blank = construct(MCWSAClassifier, corpus.shapes, recipe.task, recipe.options, {}, recipe.seed_name).eval()
+            for stage, made in {"untrained": blank, "classification": system}.items():
+                views[fusion, stage] = views_of(partial(codes_of, made.network, fused=True), *splits)
+            scores.append(at | {"fusion": fusion} | score(system, test, CLEAN, corpus.task()))
         for (fusion, stage), parts in views.items():
-            place = {"corpus": corpus.name, "fusion": fusion, "stage": stage, "seed": seed}
+            place = at | {"fusion": fusion, "stage": stage}
             rows += [place | line for line in correlations(parts, *place.values())]
-    write(f"cca_fusions_{name}", rows, 4, "mcwsa")
-    write(f"cca_scores_{name}", scores, 4, "mcwsa")
+        write(f"cca_fusions_{name}", rows, 4, "mcwsa")
+        write(f"cca_scores_{name}", scores, 4, "mcwsa")
 
 
 def correlations(views: Mapping[str, list], *names: object) -> Iterator[dict]:

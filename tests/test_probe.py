@@ -1,8 +1,12 @@
 """The linear probe is logistic regression, however wide its features are."""
 
+from pathlib import Path
+
+import pandas as pd
 import torch
 from sklearn.linear_model import LogisticRegression
 
+from robustmer.experiments.statistics import paired
 from robustmer.metrics.probe import linear_probe
 
 
@@ -29,3 +33,16 @@ def test_the_penalty_is_chosen_on_the_validation_split_and_constant_features_are
     assert (guess == label).double().mean() > 0.7
     wrong = (valid[0], (valid[1] + 1) % 3)  # on which the surest model is the worst
     assert (linear_probe(train, wrong, test, penalties=[1.0, 1e-9]) != guess).any()
+
+
+def test_the_measured_pyramids_are_what_the_page_writes_about_them():
+    """Order matters at the highest level, no level is beyond the fourth, and one region has no order."""
+    frame = pd.read_csv(Path(__file__).parents[1] / "results/measured/mcwsa/derived_pyramid.csv")
+    frame = frame.rename(columns={"UA": "value"}).assign(row=frame["input"] + " " + frame["level"].astype(str))
+    assert set(frame.groupby("row").size()) == {6, 18}
+    assert frame[frame["level"] == 1].query("input != 'one level'").groupby("fold")["value"].nunique().eq(1).all()
+    assert paired(frame, "pyramid 64", "shuffled 64", "row")["low"] > 0
+    mean = frame.groupby("row")["value"].mean()
+    assert mean["pyramid 4"] == mean.max()
+    shuffled = [mean[f"shuffled {level}"] for level in (1, 64)]
+    assert shuffled[1] < shuffled[0] - 0.05

@@ -16,7 +16,20 @@ from robustmer.experiments.papers import PAPERS, find, keys, ledger_of
 from robustmer.experiments.statistics import summarise
 from robustmer.experiments.tables import Results
 
-PLACE = ["dataset", "system", "trained", "trained_level", "noise", "snr_db", "condition", "metric"]
+PLACE = [
+    "dataset",
+    "modality",
+    "visual",
+    "system",
+    "trained",
+    "trained_level",
+    "noise",
+    "snr_db",
+    "condition",
+    "metric",
+]
+CHOSEN = ("modality", "visual")
+"""Fields of a column that say which part of a corpus a system was trained on."""
 
 
 def scores(paper: str, ledger: Ledger, profile: str) -> pd.DataFrame:
@@ -28,14 +41,15 @@ def scores(paper: str, ledger: Ledger, profile: str) -> pd.DataFrame:
     datasets = {record.get("dataset") for record in measured.trainings.values()}
     corpora = [name for name, corpus in CORPORA.items() if corpus.name in datasets]
     tables = [table for name in corpora for table in PAPERS[paper].tables(profile, name).values()]
-    places = [(table.dataset, row, place) for table in tables for (row, _), place in table.cells.items()]
-    for dataset, row, place in places:
+    places = [(table.dataset, *at, place) for table in tables for at, place in table.cells.items()]
+    for dataset, row, column, place in places:
+        chosen = {name: value for name, value in column._asdict().items() if name in CHOSEN}
         for recipe, condition, _ in place.cells:
             text = words.get(id(condition)) or words.setdefault(id(condition), str(condition))
             if (recipe.key, text) in rows:
                 continue
             rows[recipe.key, text] = [
-                {"dataset": dataset, **row._asdict(), "noise": condition.noise_name, "snr_db": condition.level_name,
+                {"dataset": dataset, **chosen, **row._asdict(), "noise": condition.noise_name, "snr_db": condition.level_name,
                  "condition": condition.header(recipe.corpus.modalities), "metric": metric, "value": value,
                  **about(measured.trainings[recipe.key])}
                 for metric, value in metrics.get((recipe.key, text), {}).items()]  # fmt: skip

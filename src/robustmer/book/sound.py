@@ -41,7 +41,7 @@ def vowel(seconds: float = 1.5, pitch: float = 120.0, resonances=AH) -> Float[Te
 
 
 def vocoded(frames: Float[Tensor, "frame band"], generator: torch.Generator) -> Float[Tensor, "1 time 1"]:
-    """Noise with the power of these mel frames (`media.log_mel` at RATE, to RATE / 2): what an ear can learn from them."""
+    """Noise with the power of these mel frames (`media.log_mel` at RATE, to RATE / 2): what can be heard in them."""
     points, hop = 256, RATE // 100
     filters = torch.from_numpy(filterbank(RATE, points, frames.shape[1], high_hz=RATE / 2)).float()
     noise, window = torch.randn(len(frames) * hop - hop, generator=generator), torch.hann_window(points)

@@ -32,15 +32,15 @@ def filterbank(
     bands narrower than a bin."""
     if not 0 <= low_hz < high_hz <= sr / 2:
         raise ValueError(
-            f"bands from {low_hz} to {high_hz} Hz were asked of {sr} Hz; give bounds within 0 to {sr / 2:g}"
+            f"bands from {low_hz} to {high_hz} Hz at {sr} Hz were given; give bounds within 0 to {sr / 2:g}"
         )
     corners = 700 * (10 ** (np.linspace(mel(low_hz), mel(high_hz), bands + 2) / 2595) - 1)
     bins = np.arange(points // 2 + 1) * (sr / points)
     rise, width = bins - corners[:, None], np.diff(corners)[:, None]
     filters = np.maximum(0, np.minimum(rise[:-2] / width[:-1], -rise[2:] / width[1:]))
     if not filters.any(1).all():
-        raise ValueError(f"{bands} bands were asked of {points} points at {sr} Hz, but band {np.argmin(filters.any(1))} is "
-                         "narrower than a bin; give fewer bands or a longer window")  # fmt: skip
+        empty = int(np.argmin(filters.any(1)))
+        raise ValueError(f"band {empty} of {bands} is narrower than a bin; give fewer bands or a longer window")
     return filters
 
 
@@ -56,7 +56,7 @@ def log_mel(
     """Power in mel bands, in dB, of samples from -1 to 1. Frame t is centred on t hops; zeros lie beyond both ends.
 
     MCWSA IV.B: 64 filters from 20 to 8000 Hz, a Hamming window of 25 ms "with 10 ms overlapping". That is read as a hop
-    of 10 ms; literally it is one of 15 ms. Raises ValueError for a recording without samples and for bounds beyond sr/2.
+    of 10 ms; literally it is one of 15 ms. Raises ValueError for a recording without samples, and as `filterbank`.
     """
     from scipy.signal import get_window
 

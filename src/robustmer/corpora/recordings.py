@@ -1,4 +1,4 @@
-"""The corpora of MCWSA: mel frames, words and pictures, where the corpora of `catalogue.py` have one vector a sample."""
+"""The corpora of MCWSA: mel frames, words and pictures, where those of `catalogue.py` have one vector a sample."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from robustmer.corpora.npz import Arrays, Field
 from robustmer.corpora.synthetic import generator
 from robustmer.corpora.words import Vectors, ppmi_vectors, word_vectors, words_of
 
-# fmt: off
 # --- RAVDESS-AV with the mel frames of its takes ----------------------------------------------------------------------
 
 BANDS = 64
@@ -38,20 +37,29 @@ def mel_of_takes(arrays: Arrays, paths: Sequence[Path], problems: Problems) -> M
         mel = expect(stored["mel"], "whole numbers", "frames", BANDS)
         offset = expect(stored["offset"], "whole numbers", len(expect(stored["name"], "text", "takes")) + 1)
         if mel.dtype != np.uint8 or offset[0] != 0 or offset[-1] != len(mel) or (np.diff(offset) < 1).any():
-            raise Unfit(f"holds {len(mel)} frames ({mel.dtype}) with borders from {offset[0]} to {offset[-1]}; it must "
-                        "hold bytes, and every take a frame or more, one take after the other")
+            raise Unfit(
+                f"holds {len(mel)} frames ({mel.dtype}) with borders from {offset[0]} to {offset[-1]}; it must "
+                "hold bytes, and every take a frame or more, one take after the other"
+            )
         rows = arrays["speech_row"]
         if rows.max() >= len(stored["name"]):
             raise Unfit(f"has {len(stored['name'])} takes; speech_row names take {rows.max()}")
         for name, take in zip(arrays["name"], stored["name"][rows], strict=True):
             if name.split("-")[1:] != take.split("-")[1:]:
-                raise Unfit(f"has {str(take)!r} in the row that speech_row gives to {str(name)!r}; they differ in more "
-                            "than the first number")
-        return {"audio": [with_deltas(mel[a:b] / np.float32(255) * 120 - 80)
-                          for a, b in zip(offset[rows], offset[rows + 1], strict=True)]}
+                raise Unfit(
+                    f"has {str(take)!r} in the row that speech_row gives to {str(name)!r}; they differ in more "
+                    "than the first number"
+                )
+        return {
+            "audio": [
+                with_deltas(mel[a:b] / np.float32(255) * 120 - 80)
+                for a, b in zip(offset[rows], offset[rows + 1], strict=True)
+            ]
+        }
     return {}
 
 
+# fmt: off
 ravdess_av_mel = dataclasses.replace(
     ravdess_av, name="RAVDESS-AV mel", x={"visual": "video"},
     fields={name: field for name, field in ravdess_av.fields.items() if name != "audio"}
@@ -60,6 +68,7 @@ ravdess_av_mel = dataclasses.replace(
     about=dataclasses.replace(
         ravdess_av.about, title="RAVDESS, 360 audio-visual takes with mel frames",
         access=ravdess_av.about.access + ", the mel frames as ravdess_speech/ravdess_speech_mel.npz"))
+# fmt: on
 
 # --- CMU-MOSI with the words of its transcripts -----------------------------------------------------------------------
 
@@ -67,7 +76,9 @@ OWN_VECTORS = "PPMI"
 """Word vectors made from the train transcripts. Any other value of the option `vectors` is a file in vectors/."""
 
 
-def words_of_samples(arrays: Arrays, paths: Sequence[Path], problems: Problems) -> Mapping[str, list[np.ndarray | None]]:
+def words_of_samples(
+    arrays: Arrays, paths: Sequence[Path], problems: Problems
+) -> Mapping[str, list[np.ndarray | None]]:
     """The vector of each word of each transcript; zeros for a word without a vector, None for an empty transcript."""
     with problems.of(str(paths[0])), paths[0].open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)
@@ -83,8 +94,11 @@ def words_of_samples(arrays: Arrays, paths: Sequence[Path], problems: Problems) 
     sentences = [words_of(transcripts[name]) for name in arrays["utt"]]
     train = [sentence for sentence, part in zip(sentences, arrays["split"], strict=True) if part == 0]
     every, known = [word for words in sentences for word in words], {word for words in train for word in words}
-    problems.facts |= {"words": len(every), "different words": len({*every}),
-                       "words that no train transcript has": sum(word not in known for word in every)}
+    problems.facts |= {
+        "words": len(every),
+        "different words": len({*every}),
+        "words that no train transcript has": sum(word not in known for word in every),
+    }
     with problems.of(str(paths[-1])):
         vectors = word_vectors(paths[1], {*every}) if paths[1:] else ppmi_vectors(train)
         without = sum(word not in vectors for word in every)
@@ -101,6 +115,7 @@ def frames_of(words: Sequence[str], vectors: Vectors) -> np.ndarray | None:
     return np.stack([vectors.get(word, unknown) for word in words]) if words else None
 
 
+# fmt: off
 mosi_words = dataclasses.replace(
     mosi_bclstm, name="CMU-MOSI words", x={"audio": "audio", "visual": "video"}, options={"vectors": OWN_VECTORS},
     fields={name: field for name, field in mosi_bclstm.fields.items() if name != "text"},
@@ -112,6 +127,7 @@ mosi_words = dataclasses.replace(
     about=dataclasses.replace(
         mosi_bclstm.about, title="CMU-MOSI, utterance vectors and words",
         access=mosi_bclstm.about.access + ", its transcripts as mosi_bclstm/mosi_bclstm_meta.csv"))
+# fmt: on
 
 # --- Without people's emotions: digits for Fig. 6, sentences for Figs. 8 and 9 ----------------------------------------
 
@@ -120,7 +136,9 @@ def at_random(samples: int, name: str) -> Split:
     """70% train, 10% validate, 20% test, drawn once for all."""
     order = generator(0, name).permutation(samples)
     test, valid = samples // 5, samples // 10
-    return Split("at random", ((order[test + valid :], order[test : test + valid], order[:test]),), speaker_disjoint=False)
+    return Split(
+        "at random", ((order[test + valid :], order[test : test + valid], order[:test]),), speaker_disjoint=False
+    )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -151,16 +169,24 @@ class DigitTriples(Layout):
                 channels = [np.flatnonzero(label // 3 == c) for c in range(3)]
                 triples = min(map(len, channels))
                 if not np.isin(label, range(10)).all() or triples < 10:
-                    raise Unfit(f"has labels from {label.min()} to {label.max()}; it must be 0 to 9, and 10 pictures or "
-                                "more of 0-2, of 3-5 and of 6-8")
+                    raise Unfit(
+                        f"has labels from {label.min()} to {label.max()}; it must be 0 to 9, and 10 pictures or "
+                        "more of 0-2, of 3-5 and of 6-8"
+                    )
                 chosen = [generator(0, f"mnist {c}").permutation(channels[c])[:triples] for c in range(3)]
-                x = {m: list(image[rows].astype(np.float32) / 255) for m, rows in zip(self.modalities, chosen, strict=True)}
-                digits = {name: label[chosen[c]].astype(np.int64) - 3 * c for c, name in enumerate(self.labels(settings))}
+                x = {
+                    m: list(image[rows].astype(np.float32) / 255)
+                    for m, rows in zip(self.modalities, chosen, strict=True)
+                }
+                digits = {
+                    name: label[chosen[c]].astype(np.int64) - 3 * c for c, name in enumerate(self.labels(settings))
+                }
                 id = ["-".join(map(str, rows)) for rows in zip(*chosen, strict=True)]
                 return self.corpus(collate(x, digits, None, id, self.name), at_random(triples, "mnist split"), settings)
         return None
 
 
+# fmt: off
 mnist = DigitTriples(
     name="MNIST triples",
     published={"samples": 2884, "samples in train of fold 0": 2020, "samples in valid of fold 0": 288,
@@ -170,11 +196,14 @@ mnist = DigitTriples(
         access="http://yann.lecun.com/exdb/mnist/ (the 10,000 test pictures), stored as mnist/mnist_t10k.npz",
         licence="usually given as CC BY-SA 3.0", folder="mnist",
         modalities=MODALITIES))
+# fmt: on
 
+# fmt: off
 GRAMMAR = {"command": "bin lay place set", "colour": "blue green red white", "preposition": "at by in with",
            "letter": " ".join(string.ascii_lowercase.replace("w", "")),
            "digit": "zero 1 2 3 4 5 6 7 8 9", "adverb": "again now please soon"}
-"""The six words of a GRID sentence. The name of a clip is made of their first letters: bbaf2n is "bin blue at f 2 now"."""
+# fmt: on
+"""The six words of a GRID sentence. Their first letters are the name of a clip: bbaf2n is "bin blue at f 2 now"."""
 
 COMPONENTS = 50
 """Principal components of a face: they keep most of what changes in 64 x 64 points of one person."""
@@ -209,22 +238,29 @@ class GridClips(Layout):
                 for (label, words), letter in zip(GRAMMAR.items(), clip.ljust(6), strict=False):
                     first = [word[0] for word in words.split()]
                     if letter not in first or len(clip) != 6:
-                        raise Unfit(f"has a clip {str(clip)!r}; a name is six letters, such as bbaf2n, and the letter of "
-                                    f"the {label} is one of {', '.join(first)}")
+                        raise Unfit(
+                            f"has a clip {str(clip)!r}; a name is six letters, such as bbaf2n, and the letter of "
+                            f"the {label} is one of {', '.join(first)}"
+                        )
                     digits[label].append(first.index(letter))
             split = at_random(len(name), "grid split")
             frames = face.reshape(*face.shape[:2], -1).astype(np.float32) / 255
             train = frames[split.folds[0][0]].reshape(-1, frames.shape[2])
             if min(train.shape) < COMPONENTS:
-                raise Unfit(f"has {len(train)} train frames of {train.shape[1]} points; {COMPONENTS} principal components "
-                            "need as many or more")
+                raise Unfit(
+                    f"has {len(train)} train frames of {train.shape[1]} points; {COMPONENTS} principal components "
+                    "need as many or more"
+                )
             pca = PCA(COMPONENTS, svd_solver="randomized", random_state=0).fit(train)
-            x = {"audio": [with_deltas(log_mel(samples / 2.0**15, sr)) for samples in audio],
-                 "visual": [pca.transform(clip).round(4) for clip in frames]}  # last digits differ between machines
+            x = {
+                "audio": [with_deltas(log_mel(samples / 2.0**15, sr)) for samples in audio],
+                "visual": [pca.transform(clip).round(4) for clip in frames],
+            }  # last digits differ between machines
             return self.corpus(collate(x, digits, speaker, name, self.name), split, settings)
         return None
 
 
+# fmt: off
 grid = GridClips(
     name="GRID",
     published={"samples": 112, "speakers": 1},
@@ -233,6 +269,8 @@ grid = GridClips(
         access="https://spandh.dcs.shef.ac.uk/gridcorpus/ (free), clips of a speaker stored as grid_s1/grid_s1.npz",
         licence="CC BY 4.0", folder="grid_s1",
         modalities=("audio", "visual")))
+# fmt: on
 
+# fmt: off
 CORPORA: dict[str, Layout] = {"ravdess_av_mel": ravdess_av_mel, "mosi_words": mosi_words, "mnist": mnist, "grid": grid}
 # fmt: on

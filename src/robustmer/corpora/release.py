@@ -37,7 +37,9 @@ class Recordings:
     """Samples on disk: padded, the frames of all recordings would fill tens of gigabytes. `frames` returns, by
     modality, the frames of a sample, none where it lacks the modality."""
 
-    def __init__(self, name: str, label: str, values: Mapping[str, int], speaker: Mapping[str, str], frames: Mapping[str, Frames]):  # fmt: skip
+    def __init__(
+        self, name: str, label: str, values: Mapping[str, int], speaker: Mapping[str, str], frames: Mapping[str, Frames]
+    ):
         self.name, self.label, self.frames = name, label, frames
         self.id = np.array(list(values))
         self.speaker = np.array([speaker[id] for id in values])
@@ -141,7 +143,9 @@ class Release(Layout):
             texts |= dict(re.findall(self.sentence, text, re.MULTILINE)) if self.sentence else {path.stem: text}
         return texts
 
-    def words(self, root: Path, settings: Mapping[str, object], sentences: Mapping[str, list[str]], problems: Problems) -> Frames:  # fmt: skip
+    def words(
+        self, root: Path, settings: Mapping[str, object], sentences: Mapping[str, list[str]], problems: Problems
+    ) -> Frames:
         """The vectors of the words of a sample, zeros for a word that the file lacks."""
         if not settings["vectors"]:
             raise Unfit("needs word vectors; give vectors=FILE, the name of a file in vectors/, or load without text")

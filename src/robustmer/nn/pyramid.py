@@ -12,8 +12,8 @@ from torch import Tensor
 def levels_to(maximum: int) -> tuple[int, ...]:
     """The levels 1, 2, 4, ..., maximum. Raises ValueError unless the maximum is a power of two.
 
-    The paper prints l = 0, 2, 4, ... and 128 rows for a maximum of 64, 32 for 16. Both counts need its level 0 to be one
-    region, and the global maximum as the last row.
+    The paper prints l = 0, 2, 4, ... and 128 rows for a maximum of 64, 32 for 16. Both counts need its level 0 to be
+    one region, and the global maximum as the last row.
 
     >>> levels_to(16), rows(levels_to(16)), rows(levels_to(64))
     ((1, 2, 4, 8, 16), 32, 128)
