@@ -3,7 +3,24 @@
 import dataclasses
 
 from robustmer.laws import SETTINGS
-from robustmer.systems import CDTP, MISA, MMIM, MPLMM, MPMM, SYSTEMS, Completed, Completion, MulT, UniMSE, Upstream
+from robustmer.systems import (
+    CDTP,
+    MISA,
+    MMIM,
+    MPLMM,
+    MPMM,
+    SYSTEMS,
+    AlignedSER,
+    AugmentedSER,
+    ClassGaussian,
+    Completed,
+    Completion,
+    InfoGAN,
+    LinearGaussian,
+    MulT,
+    UniMSE,
+    Upstream,
+)
 from robustmer.tasks import OwnError
 
 
@@ -73,9 +90,60 @@ class SmallUniMSEWithCompletion(SmallCompleted):
         super().__init__(SmallUniMSE(shapes, task), completion, 3, 3)
 
 
+class SmallAlignedSER(AlignedSER):
+    def __init__(self, shapes, task, partner=None, align=True, width=32, lr=1e-2):
+        super().__init__(shapes, task, partner, align, width, lr=lr)
+
+
+def small(declared, system):
+    return dataclasses.replace(declared, system=system)
+
+
+ALIGNED = {"baseline": small(InfoGAN.upstream["baseline"], SmallAlignedSER)}
+
+
+class SmallInfoGAN(InfoGAN):
+    upstream = ALIGNED
+
+    def __init__(self, shapes, task, baseline, partner=None, align=True, width=32, z=4, hidden=0, weight_mi=1.0,
+                 lr=1e-2):  # fmt: skip
+        super().__init__(shapes, task, baseline, partner, align, width, z, hidden, weight_mi, lr=lr)
+
+
+class SmallClassGaussian(ClassGaussian):
+    upstream = ALIGNED
+
+    def __init__(self, shapes, task, baseline, partner=None, align=True, width=32):
+        super().__init__(shapes, task, baseline, partner, align, width)
+
+
+class SmallLinearGaussian(LinearGaussian):
+    upstream = ALIGNED
+
+    def __init__(self, shapes, task, baseline, partner=None, align=True, width=32):
+        super().__init__(shapes, task, baseline, partner, align, width)
+
+
+SMALL_GENERATORS = {InfoGAN: SmallInfoGAN, ClassGaussian: SmallClassGaussian, LinearGaussian: SmallLinearGaussian}
+
+
+class SmallAugmentedSER(AugmentedSER):
+    generators = {maker: small(made, SMALL_GENERATORS[made.system]) for maker, made in AugmentedSER.generators.items()}
+    upstream = {
+        "baseline": small(AugmentedSER.upstream["baseline"], SmallAlignedSER),
+        "generator": generators["infogan"],
+    }
+
+    def __init__(self, shapes, task, baseline, generator=None, maker="infogan", factor=2, fresh=False, partner=None,
+                 align=True, width=32, lr=1e-2):  # fmt: skip
+        super().__init__(shapes, task, baseline, generator, maker, factor, fresh, partner, align, width, lr)
+
+
 SMALL = {**SYSTEMS, "MulT": SmallMulT, "MPMM": SmallMPMM, "MPLMM": SmallMPLMM, "Completion": SmallCompletion,
          "CDTP": SmallCDTP, "UniMSE": SmallUniMSE, "MISAWithCompletion": SmallMISAWithCompletion,
-         "MMIMWithCompletion": SmallMMIMWithCompletion, "UniMSEWithCompletion": SmallUniMSEWithCompletion}  # fmt: skip
+         "MMIMWithCompletion": SmallMMIMWithCompletion, "UniMSEWithCompletion": SmallUniMSEWithCompletion,
+         "AlignedSER": SmallAlignedSER, "InfoGAN": SmallInfoGAN, "ClassGaussian": SmallClassGaussian,
+         "LinearGaussian": SmallLinearGaussian, "AugmentedSER": SmallAugmentedSER}  # fmt: skip
 
 
 def setting_of(system, name):
