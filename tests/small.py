@@ -105,9 +105,9 @@ ALIGNED = {"baseline": small(InfoGAN.upstream["baseline"], SmallAlignedSER)}
 class SmallInfoGAN(InfoGAN):
     upstream = ALIGNED
 
-    def __init__(self, shapes, task, baseline, partner=None, align=True, width=32, z=4, hidden=0, weight_mi=1.0,
-                 lr=1e-2):  # fmt: skip
-        super().__init__(shapes, task, baseline, partner, align, width, z, hidden, weight_mi, lr=lr)
+    def __init__(self, shapes, task, baseline, partner=None, align=True, width=32, reads_partner=True, z=4,
+                 hidden=0, weight_mi=1.0, lr=1e-2):  # fmt: skip
+        super().__init__(shapes, task, baseline, partner, align, width, reads_partner, z, hidden, weight_mi, lr)
 
 
 class SmallClassGaussian(ClassGaussian):

@@ -18,8 +18,8 @@ def info_nce(
     (InfoGAN eqs. 5, 7 and 18): cosines, divided by the temperature, in nats.
 
     Samples that `same` marks have equal queries. Their keys are positives together, because a sentence that occurs
-    twice in a batch must not repel its own recordings. Where none are the same this is `cpc`. log B minus this is a
-    lower bound of the mutual information, and at most log B.
+    twice in a batch must not repel its own recordings. Where none are the same this is `cpc`, and log B minus it is a
+    lower bound of the mutual information. Where n of them are, log(B / n) takes the place of log B.
     """
     own = torch.eye(len(query), dtype=torch.bool, device=query.device)  # keeps a sample outside the mask finite
     scores = normalize(query, dim=1) @ normalize(key, dim=1).T / temperature

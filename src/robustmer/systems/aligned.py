@@ -32,7 +32,7 @@ class AlignedSER(System):
 
     def __init__(
         self, shapes: Mapping[str, Shape], task: Task, partner: str | None = None, align: bool = True,
-        width: int = 768, temperature: float = 0.07, dropout: float = 0.5, lr: float = 2e-4,
+        width: int = 768, temperature: float = 0.07, lr: float = 2e-4,
     ):  # fmt: skip
         super().__init__()
         dims = widths(shapes)
@@ -43,7 +43,6 @@ class AlignedSER(System):
         self.partner, self.temperature, self.optimizer = partner, temperature, AdamW(lr)
         self.speech = [m for m in dims if m != partner]
         self.encoder = nn.Sequential(nn.Linear(sum(dims[m] for m in self.speech), width), nn.ReLU())
-        self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(width, task.outputs)
         self.aligns = partner is not None and align
         self.partner_width = 0 if partner is None else width if self.aligns else dims[partner]
@@ -78,7 +77,7 @@ class AlignedSER(System):
 
     def loss(self, clean: Batch, observed: Batch) -> dict[str, Tensor]:
         h = self.features(observed)
-        terms = {"task": self.task.loss(self.classifier(self.dropout(h)), observed)}
+        terms = {"task": self.task.loss(self.classifier(h), observed)}
         if self.aligns:
             t = self.partner_features(observed)
             terms["align"] = self.contrast(observed, h, t)

@@ -14,14 +14,14 @@ from torch.nn.functional import cross_entropy, one_hot
 from robustmer.batch import Batch, Shape
 from robustmer.noise import stream
 from robustmer.systems.aligned import AlignedSER
-from robustmer.systems.generators import PASSED, ClassGaussian, Generator, InfoGAN, LinearGaussian, label_of
+from robustmer.systems.generators import MIX, PASSED, ClassGaussian, Generator, InfoGAN, LinearGaussian, label_of
 from robustmer.systems.system import AdamW, System, Upstream, start_from
 from robustmer.tasks import Task
 
 SIMPLE = ("none", "copy", "noise", "mixup")
 """Makers that need no generator."""
-NOISE_STD, MIXUP = 0.1, 0.2
-"""The noise of maker "noise" in standard deviations of a feature, and both parameters of mixup's Beta (its paper's)."""
+NOISE_STD = 0.1
+"""The noise of maker "noise", in standard deviations of a feature."""
 
 
 def made_by(system: type[Generator], share: float, **options: object) -> Upstream:
@@ -31,9 +31,10 @@ def made_by(system: type[Generator], share: float, **options: object) -> Upstrea
 GENERATORS: Mapping[str, Upstream] = {
     "gaussian": made_by(ClassGaussian, 0.1),
     "linear gaussian": made_by(LinearGaussian, 0.1),
-    "cgan": made_by(InfoGAN, 2.0, hidden=256, weight_mi=0.0),  # after Sahu et al., in feature space
+    "cgan": made_by(InfoGAN, 2.0, reads_partner=False, hidden=256, weight_mi=0.0),  # after Sahu et al.
     "infogan": made_by(InfoGAN, 2.0),
     "infogan two-layer": made_by(InfoGAN, 2.0, hidden=256),
+    "infogan w/o partner": made_by(InfoGAN, 2.0, reads_partner=False),
     "infogan w/o information": made_by(InfoGAN, 2.0, weight_mi=0.0),
 }
 """Makers that are systems of their own, trained `share` times as long as the baseline."""
@@ -104,7 +105,7 @@ class AugmentedSER(System):
         if self.maker == "noise":
             return h + NOISE_STD * h.std(0, correction=0) * torch.randn_like(h), code
         if self.maker == "mixup":
-            share, other = Beta(MIXUP, MIXUP).sample((len(h), 1)).to(h), torch.randperm(len(h)).to(h.device)
+            share, other = Beta(MIX, MIX).sample((len(h), 1)).to(h), torch.randperm(len(h)).to(h.device)
             return tuple(share * x + (1 - share) * x[other] for x in (h, code))
         return h, code
 

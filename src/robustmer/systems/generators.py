@@ -23,6 +23,8 @@ Features = Float[Tensor, "batch width"]
 Code = Float[Tensor, "batch label"]
 PASSED = ("partner", "align", "width")
 """Options that the baseline, a generator and the augmented classifier share."""
+MIX = 0.2
+"""Both parameters of the Beta distribution of mix-up, as in its paper (4.3 states none)."""
 
 
 def baseline_of(share: float) -> dict[str, Upstream]:
@@ -37,10 +39,11 @@ class Generator(System):
     phase, selects, noise = "generate", False, 0
     baseline: AlignedSER
 
-    def start(self, baseline: AlignedSER) -> None:
+    def start(self, baseline: AlignedSER, reads_partner: bool) -> None:
         """Keeps the baseline. Raises ValueError for one whose label is no class."""
         self.baseline, self.label, self.classes = baseline, *label_of(baseline.task, type(self).__name__)
         self.width = baseline.classifier.in_features
+        self.partner_width = baseline.partner_width if reads_partner else 0
 
     def generate(
         self, code: Code, partner: Float[Tensor, "batch partner"], z: Float[Tensor, "batch noise"]
@@ -50,10 +53,14 @@ class Generator(System):
     def code(self, batch: Batch) -> Code:
         return one_hot(batch.labels[self.label], self.classes).float()
 
+    def partner(self, batch: Batch) -> Float[Tensor, "batch partner"]:
+        """t, of no values for a generator that does not read it."""
+        return self.baseline.partner_features(batch)[:, : self.partner_width]
+
     def draw(self, batch: Batch) -> Features:
         """Generated features for the labels and the partner's features of a batch, from torch's global stream."""
         z = torch.randn(len(batch), self.noise, device=batch.device)
-        return self.generate(self.code(batch), self.baseline.partner_features(batch), z)
+        return self.generate(self.code(batch), self.partner(batch), z)
 
     def forward(self, observed: Batch) -> Tensor:
         """The logits of the baseline: a generator predicts nothing of its own."""
@@ -72,29 +79,30 @@ class InfoGAN(Generator):
 
     As printed (4.3), G and D are single linear layers; a sigmoid in the loss makes D a probability (eq. 8). So D can
     tell means apart and nothing else, and given c and t the generated features are Gaussian. `hidden` gives both one
-    hidden layer. D learns recorded against generated features, mixed with a weight from Beta(`mix`, `mix`) as its
+    hidden layer. D learns recorded against generated features, mixed with a weight from Beta(0.2, 0.2) as its
     target; G learns the non-saturating loss on features that are not mixed. L_Iy (eq. 16) and L_It (eq. 18) have weight
-    `weight_mi`. Both weights of the paper's lambda, z, the rates of Adam (2e-4, betas 0.5 and 0.999) and what is mixed
-    are not stated. Where the baseline has not learnt W_t, it is learnt with G.
+    `weight_mi`. The paper
+    states neither lambda nor the size of z, Adam's rate and betas or what is mixed. Where the baseline has not learnt W_t, it is learnt with G.
+    Without `reads_partner` there is no t.
     """
 
     upstream = baseline_of(2.0)
 
     def __init__(
         self, shapes: Mapping[str, Shape], task: Task, baseline: AlignedSER, partner: str | None = None,
-        align: bool = True, width: int = 768, z: int = 100, hidden: int = 0, weight_mi: float = 1.0, mix: float = 0.2,
-        lr: float = 2e-4,
+        align: bool = True, width: int = 768, reads_partner: bool = True, z: int = 100, hidden: int = 0,
+        weight_mi: float = 1.0, lr: float = 2e-4,
     ):  # fmt: skip
         super().__init__()
-        self.start(baseline)
+        self.start(baseline, reads_partner)
         if weight_mi < 0 or z < 1:
             raise ValueError(f"weight_mi={weight_mi}, z={z}: give a weight of 0 or more and one noise value or more")
-        self.noise, self.weight_mi, self.mix, self.optimizer = z, weight_mi, mix, AdamW(lr, 0.0, (0.5, 0.999))
-        into, between = z + self.classes + baseline.partner_width, (hidden,) if hidden else ()
+        self.noise, self.weight_mi, self.optimizer = z, weight_mi, AdamW(lr, 0.0, (0.5, 0.999))
+        into, between = z + self.classes + self.partner_width, (hidden,) if hidden else ()
         self.generator = mlp(into, *between, self.width, kaiming=False)
         self.discriminator = mlp(self.width, *between, 1, kaiming=False)
-        learns_partner = baseline.partner is not None and not baseline.aligns and weight_mi
-        self.to_partner = nn.Linear(self.width, baseline.partner_width) if learns_partner else None
+        learns = self.partner_width and weight_mi and not baseline.aligns
+        self.to_partner = nn.Linear(self.width, self.partner_width) if learns else None
 
     def generate(
         self, code: Code, partner: Float[Tensor, "batch partner"], z: Float[Tensor, "batch noise"]
@@ -111,13 +119,9 @@ class InfoGAN(Generator):
     def discriminator_loss(self, clean: Batch, observed: Batch) -> dict[str, Tensor]:
         """Eq. 8 for D, on mixed features."""
         recorded, generated = self.baseline.features(observed), self.draw(observed).detach()
-        share = Beta(self.mix, self.mix).sample((len(observed), 1)).to(recorded) if self.mix else None
-        if share is None:
-            mixed = torch.cat([recorded, generated])
-            target = torch.cat([torch.ones_like(recorded[:, :1]), torch.zeros_like(generated[:, :1])])
-        else:
-            mixed, target = share * recorded + (1 - share) * generated, share
-        return {"real": binary_cross_entropy_with_logits(self.discriminator(mixed), target)}
+        share = Beta(MIX, MIX).sample((len(observed), 1)).to(recorded)
+        mixed = share * recorded + (1 - share) * generated
+        return {"real": binary_cross_entropy_with_logits(self.discriminator(mixed), share)}
 
     def generator_loss(self, clean: Batch, observed: Batch) -> dict[str, Tensor]:
         generated = self.draw(observed)
@@ -125,7 +129,7 @@ class InfoGAN(Generator):
         terms = {"fool": binary_cross_entropy_with_logits(logits, torch.ones_like(logits))}
         if self.weight_mi:
             terms["class"] = self.weight_mi * self.class_loss(generated, observed)
-            if self.baseline.partner is not None:
+            if self.partner_width:
                 terms["partner"] = self.weight_mi * self.partner_loss(generated, observed)
         return terms
 
@@ -169,7 +173,7 @@ class ClassGaussian(Counting):
         align: bool = True, width: int = 768,
     ):  # fmt: skip
         super().__init__()
-        self.start(baseline)
+        self.start(baseline, reads_partner=False)
         self.noise = self.width
         self.count = nn.Parameter(torch.zeros(self.classes))
         self.total = nn.Parameter(torch.zeros(self.classes, self.width))
@@ -192,7 +196,7 @@ class ClassGaussian(Counting):
         drawn = []
         for label in range(self.classes):
             mean, covariance = self.moments(label)
-            drawn.append(mean + z @ root(shrunk(covariance, float(self.count[label]))))
+            drawn.append(mean + z @ root(shrunk(covariance, float(self.count[label].detach()))))
         return torch.einsum("bc,cbw->bw", code, torch.stack(drawn))
 
 
@@ -206,9 +210,9 @@ class LinearGaussian(Counting):
         align: bool = True, width: int = 768, ridge: float = 1e-3,
     ):  # fmt: skip
         super().__init__()
-        self.start(baseline)
+        self.start(baseline, reads_partner=True)
         self.noise, self.ridge = self.width, ridge
-        into = self.classes + baseline.partner_width
+        into = self.classes + self.partner_width
         self.count = nn.Parameter(torch.zeros(()))
         self.inputs = nn.Parameter(torch.zeros(into, into))
         self.across = nn.Parameter(torch.zeros(into, self.width))
@@ -220,7 +224,7 @@ class LinearGaussian(Counting):
                 (self.square, h.T @ h)]  # fmt: skip
 
     def conditions(self, batch: Batch) -> Float[Tensor, "batch condition"]:
-        return torch.cat([self.code(batch), self.baseline.partner_features(batch)], dim=1)
+        return torch.cat([self.code(batch), self.partner(batch)], dim=1)
 
     def solution(self) -> tuple[Float[Tensor, "condition width"], Float[Tensor, "width width"]]:
         """A, and the covariance of the residuals, not shrunk."""
@@ -233,7 +237,7 @@ class LinearGaussian(Counting):
         self, code: Code, partner: Float[Tensor, "batch partner"], z: Float[Tensor, "batch noise"]
     ) -> Features:
         a, covariance = self.solution()
-        return torch.cat([code, partner], dim=1) @ a + z @ root(shrunk(covariance, float(self.count)))
+        return torch.cat([code, partner], dim=1) @ a + z @ root(shrunk(covariance, float(self.count.detach())))
 
 
 def shrunk(covariance: Float[Tensor, "width width"], count: float) -> Float[Tensor, "width width"]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from robustmer.experiments.contrasts import Claim, Contrast, verdicts
-from robustmer.experiments.papers import cdtp, nmer, nmer_beyond, nmer_claims
+from robustmer.experiments.papers import cdtp, infogan, nmer, nmer_beyond, nmer_claims
 from robustmer.experiments.papers.profiles import Profile, chosen, claims_of, ledger_of, published
 from robustmer.experiments.recipe import Recipe
 from robustmer.experiments.tables import Results, Table
@@ -32,6 +32,7 @@ PAPERS = {
     "nmer": Paper(nmer.PROFILES, nmer.recipes, nmer.tables, nmer_claims.claims, nmer_claims.planned),
     "nmer_beyond": Paper(nmer.PROFILES, nmer_beyond.recipes, nmer_beyond.tables),
     "cdtp": Paper(cdtp.PROFILES, cdtp.recipes, cdtp.tables, cdtp.claims, cdtp.planned),
+    "infogan": Paper(infogan.PROFILES, infogan.recipes, infogan.tables, infogan.claims, infogan.planned),
 }
 
 
