@@ -15,6 +15,7 @@ from robustmer.systems import (
     ClassGaussian,
     Completed,
     Completion,
+    FeatureDiffusion,
     InfoGAN,
     LinearGaussian,
     MulT,
@@ -124,7 +125,19 @@ class SmallLinearGaussian(LinearGaussian):
         super().__init__(shapes, task, baseline, partner, align, width)
 
 
-SMALL_GENERATORS = {InfoGAN: SmallInfoGAN, ClassGaussian: SmallClassGaussian, LinearGaussian: SmallLinearGaussian}
+class SmallFeatureDiffusion(FeatureDiffusion):
+    upstream = ALIGNED
+
+    def __init__(self, shapes, task, baseline, partner=None, align=True, width=32, hidden=16, steps=3):
+        super().__init__(shapes, task, baseline, partner, align, width, hidden, steps)
+
+
+SMALL_GENERATORS = {
+    FeatureDiffusion: SmallFeatureDiffusion,
+    InfoGAN: SmallInfoGAN,
+    ClassGaussian: SmallClassGaussian,
+    LinearGaussian: SmallLinearGaussian,
+}
 
 
 class SmallAugmentedSER(AugmentedSER):
@@ -142,7 +155,7 @@ class SmallAugmentedSER(AugmentedSER):
 SMALL = {**SYSTEMS, "MulT": SmallMulT, "MPMM": SmallMPMM, "MPLMM": SmallMPLMM, "Completion": SmallCompletion,
          "CDTP": SmallCDTP, "UniMSE": SmallUniMSE, "MISAWithCompletion": SmallMISAWithCompletion,
          "MMIMWithCompletion": SmallMMIMWithCompletion, "UniMSEWithCompletion": SmallUniMSEWithCompletion,
-         "AlignedSER": SmallAlignedSER, "InfoGAN": SmallInfoGAN, "ClassGaussian": SmallClassGaussian,
+         "AlignedSER": SmallAlignedSER, "InfoGAN": SmallInfoGAN, "FeatureDiffusion": SmallFeatureDiffusion, "ClassGaussian": SmallClassGaussian,
          "LinearGaussian": SmallLinearGaussian, "AugmentedSER": SmallAugmentedSER}  # fmt: skip
 
 

@@ -50,7 +50,7 @@ SPELLING = {
     "majority class": (systems.Majority, {}), "LogReg": (systems.LogReg, {}), "baseline": (systems.AlignedSER, {}),
     "longer": made_by("none"), "copy": made_by("copy"), "noise": made_by("noise"), "mixup": made_by("mixup"),
     "class Gaussian": made_by("gaussian"), "linear Gaussian": made_by("linear gaussian"), "cGAN": made_by("cgan"),
-    "InfoGAN": made_by("infogan"), "InfoGAN two-layer": made_by("infogan two-layer"),
+    "diffusion": made_by("diffusion"), "InfoGAN": made_by("infogan"), "InfoGAN two-layer": made_by("infogan two-layer"),
     "InfoGAN w/o information": made_by("infogan w/o information"), "InfoGAN w/o partner": made_by("infogan w/o partner"),
 }  # fmt: skip
 SPEECH = ("RAVDESS speech", "RAVDESS speech LOSO")
@@ -85,7 +85,7 @@ METRICS = ("UA", "WA", "F1")
 MAJORITY, BAR, BASELINE, LONGER, COPY = map(Row, ("majority class", "LogReg", "baseline", "longer", "copy"))
 HERO, CLOSED = Row("InfoGAN"), Row("linear Gaussian")
 CONTROLS = (LONGER, COPY, *map(Row, ("noise", "mixup", "class Gaussian")), CLOSED)
-MAKERS = (*CONTROLS, Row("cGAN"), HERO, Row("InfoGAN two-layer"))
+MAKERS = (*CONTROLS, Row("cGAN"), Row("diffusion"), HERO, Row("InfoGAN two-layer"))
 SYSTEMS = (MAJORITY, BAR, BASELINE, *MAKERS)
 FREE, ALONE, KNOWN = (Row(name, False) for name in ("InfoGAN", "InfoGAN w/o partner", "InfoGAN w/o information"))
 ABLATION = (BAR, HERO, FREE, ALONE, KNOWN, Row("InfoGAN w/o information"), BASELINE, Row("baseline", False))
@@ -94,12 +94,14 @@ THEIRS = {
     Row("cGAN"): (2, "Sahu et al. [9]", "with augmentation"),
     HERO: (2, "InfoGAN-SER", "with augmentation"),
     BASELINE: (2, "InfoGAN-SER", "without augmentation"),
+    Row("diffusion"): (2, "Malik et al. [11]", "with augmentation"),
     FREE: (3, "InfoGAN-SER", "Without cross-modal alignment"),
     ALONE: (3, "InfoGAN-SER", "Without cross-modal alignment & text embedding"),
     KNOWN: (3, "InfoGAN-SER", "Without cross-modal alignment & mutual information maximization"),
     Row("baseline", False): (3, "InfoGAN-SER", "Baseline without cross-modal alignment"),
 }
-"""The printed row of each of ours. Sahu et al. generate in the space of features by a conditional GAN."""
+"""The printed row of each of ours. Sahu et al. generate in the space of features by a conditional GAN,
+Malik et al. spectrograms by a diffusion."""
 
 
 def printed_of(row: Row) -> Mapping[str, float]:
@@ -163,7 +165,8 @@ def claims(corpus: str | Corpus | Request = "ravdess_speech") -> list[Claim]:
     gain = "gain of the method over its own baseline, claimed highest and equal to Malik et al. [11]"
     return [
         Claim("5.1", "augmentation by InfoGAN improves the baseline", ahead("2", HERO, BASELINE), (gain,), (2.6,)),
-        Claim("5.1", "and is ahead of a conditional GAN", ahead("2", HERO, Row("cGAN"))),
+        Claim("5.1", "and is ahead of a conditional GAN and of a diffusion",
+              ahead("2", HERO, Row("cGAN"), Row("diffusion"))),
         Claim("5.1.1", "aligning the baseline improves the augmentation", ahead("3", HERO, FREE)),
         Claim("5.1.1", "the partner's features improve it further", ahead("3", FREE, ALONE)),
         Claim("5.1.1", "maximising information improves it further", ahead("3", FREE, KNOWN)),
