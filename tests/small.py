@@ -11,8 +11,14 @@ from robustmer.systems import (
     MPLMM,
     MPMM,
     SYSTEMS,
+    AlignedSER,
+    AugmentedSER,
+    ClassGaussian,
     Completed,
     Completion,
+    FeatureDiffusion,
+    InfoGAN,
+    LinearGaussian,
     MCWSAClassifier,
     MulT,
     UniMSE,
@@ -107,10 +113,74 @@ class SmallMCWSAClassifier(MCWSAClassifier):
 UNLABELLED = (Completion, MCWSA)
 """Systems that learn without labels and are judged by their own error."""
 
+
+class SmallAlignedSER(AlignedSER):
+    def __init__(self, shapes, task, partner=None, align=True, width=32, lr=1e-2):
+        super().__init__(shapes, task, partner, align, width, lr=lr)
+
+
+def small(declared, system):
+    return dataclasses.replace(declared, system=system)
+
+
+ALIGNED = {"baseline": small(InfoGAN.upstream["baseline"], SmallAlignedSER)}
+
+
+class SmallInfoGAN(InfoGAN):
+    upstream = ALIGNED
+
+    def __init__(self, shapes, task, baseline, partner=None, align=True, width=32, reads_partner=True, z=4,
+                 hidden=0, weight_mi=1.0, lr=1e-2):  # fmt: skip
+        super().__init__(shapes, task, baseline, partner, align, width, reads_partner, z, hidden, weight_mi, lr)
+
+
+class SmallClassGaussian(ClassGaussian):
+    upstream = ALIGNED
+
+    def __init__(self, shapes, task, baseline, partner=None, align=True, width=32):
+        super().__init__(shapes, task, baseline, partner, align, width)
+
+
+class SmallLinearGaussian(LinearGaussian):
+    upstream = ALIGNED
+
+    def __init__(self, shapes, task, baseline, partner=None, align=True, width=32):
+        super().__init__(shapes, task, baseline, partner, align, width)
+
+
+class SmallFeatureDiffusion(FeatureDiffusion):
+    upstream = ALIGNED
+
+    def __init__(self, shapes, task, baseline, partner=None, align=True, width=32, hidden=16, steps=3):
+        super().__init__(shapes, task, baseline, partner, align, width, hidden, steps)
+
+
+SMALL_GENERATORS = {
+    FeatureDiffusion: SmallFeatureDiffusion,
+    InfoGAN: SmallInfoGAN,
+    ClassGaussian: SmallClassGaussian,
+    LinearGaussian: SmallLinearGaussian,
+}
+
+
+class SmallAugmentedSER(AugmentedSER):
+    generators = {maker: small(made, SMALL_GENERATORS[made.system]) for maker, made in AugmentedSER.generators.items()}
+    upstream = {
+        "baseline": small(AugmentedSER.upstream["baseline"], SmallAlignedSER),
+        "generator": generators["infogan"],
+    }
+
+    def __init__(self, shapes, task, baseline, generator=None, maker="infogan", factor=2, fresh=False, partner=None,
+                 align=True, width=32, lr=1e-2):  # fmt: skip
+        super().__init__(shapes, task, baseline, generator, maker, factor, fresh, partner, align, width, lr)
+
+
 SMALL = {**SYSTEMS, "MulT": SmallMulT, "MPMM": SmallMPMM, "MPLMM": SmallMPLMM, "Completion": SmallCompletion,
          "CDTP": SmallCDTP, "UniMSE": SmallUniMSE, "MISAWithCompletion": SmallMISAWithCompletion,
          "MMIMWithCompletion": SmallMMIMWithCompletion, "UniMSEWithCompletion": SmallUniMSEWithCompletion,
-         "MCWSA": SmallMCWSA, "MCWSAClassifier": SmallMCWSAClassifier}  # fmt: skip
+         "MCWSA": SmallMCWSA, "MCWSAClassifier": SmallMCWSAClassifier,
+         "AlignedSER": SmallAlignedSER, "InfoGAN": SmallInfoGAN, "FeatureDiffusion": SmallFeatureDiffusion, "ClassGaussian": SmallClassGaussian,
+         "LinearGaussian": SmallLinearGaussian, "AugmentedSER": SmallAugmentedSER}  # fmt: skip
 
 
 def setting_of(system, name):

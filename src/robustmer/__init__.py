@@ -27,6 +27,7 @@ PUBLIC = {
         *("CDTP", "Completed", "Completion", "IFMMIN", "InvariantTeacher", "LogReg", "MCTN", "MEN", "MISA", "MMIM"),
         *("MISAWithCompletion", "MMIMWithCompletion", "MMIN", "MPLMM", "MPMM", "Majority", "MulT", "NMER"),
         *("MCWSA", "MCWSAClassifier", "NMERWithoutVAE", "UniMSE", "UniMSEWithCompletion"),
+        *("AlignedSER", "AugmentedSER", "ClassGaussian", "FeatureDiffusion", "InfoGAN", "LinearGaussian"),
     ),
     "tasks": ("Classify", "OwnError", "Reconstruct", "Regress", "Task"),
     "training": ("fit", "seeded", "show_progress", "steps_of", "train"),

@@ -193,9 +193,56 @@ mosi_sdk = SdkFiles(
     about=About(
         title="CMU-MOSI, files of the CMU-MultimodalSDK", access=f"{SDK} mosi_sdk/", licence=MOSI_TERMS,
         folder="mosi_sdk", modalities=MODALITIES))
+
+# --- RAVDESS, speech alone: 24 actors, 60 takes each, two sentences ---------------------------------------------------
+
+DOUBLED = ("03-01-03-01-02-01-07", "03-01-03-01-02-02-07")
+"""The publisher's files of these two takes are one recording. The second is in no fold."""
+
+
+def without_double(arrays: Arrays, groups: Iterable[Iterable[int]], valids: Iterable[Iterable[int]]) -> Split:
+    folds = folds_by_group(arrays["actor"], list(groups), list(valids))
+    double = np.flatnonzero(arrays["name"] == DOUBLED[1])
+    return Split("by speaker", tuple(tuple(np.setdiff1d(part, double) for part in fold) for fold in folds))
+
+
+def by_one_actor(arrays: Arrays) -> Split:
+    """Leave one speaker out: each actor tests once, the next two (a man and a woman) validate, 21 train."""
+    following = [((first % 24) + 1, ((first + 1) % 24) + 1) for first in range(1, 25)]
+    return without_double(arrays, [(number,) for number in range(1, 25)], following)
+
+
+def speech_problems(arrays: Arrays) -> Iterable[str]:
+    for number in np.setdiff1d(np.arange(1, 25), arrays["actor"])[:1]:
+        yield f"no sample of actor {number}, who tests one fold; give at least one"
+
+
+ravdess_speech = NpzVectors(
+    name="RAVDESS speech", label="emotion", classes=EMOTIONS, file="ravdess_speech_mel.npz",
+    fields={"name": Field("text"), "functionals": Field("numbers", 209),
+            "emotion": Field("whole numbers", bounds=(0, 7, ", ".join(EMOTIONS))),
+            "actor": Field("whole numbers", bounds=(1, 24, "RAVDESS has 24 actors"))},
+    x={"audio": "functionals"}, id="name", y="emotion", speakers=actors,
+    divide=lambda arrays: without_double(arrays, FOURS, FOURS[1:] + FOURS[:1]), further=speech_problems,
+    published={"samples": 1440, **{f"samples with label {i} ({name})": 192 if i else 96
+                                   for i, name in enumerate(EMOTIONS)},
+               **{f"samples of speaker actor {number:02d}": 60 for number in range(1, 25)}},
+    about=About(
+        title="RAVDESS, all 1440 takes of speech",
+        access="https://doi.org/10.5281/zenodo.1188976 (recordings, free); the features, which this project cannot "
+               "make from them, are expected as ravdess_speech/ravdess_speech_mel.npz",
+        licence="CC BY-NC-SA 4.0", folder="ravdess_speech",
+        modalities=("audio",)))
+
+ravdess_speech_loso = dataclasses.replace(
+    ravdess_speech, name="RAVDESS speech LOSO", divide=by_one_actor,
+    about=dataclasses.replace(
+        ravdess_speech.about, title="RAVDESS, all 1440 takes of speech, leaving one speaker out"))
+
 CORPORA: dict[str, Layout] = {
     "synthetic": synthetic, "ravdess_av": ravdess_av, "mosi_bclstm": mosi_bclstm, "mosi_sentiment": mosi_sentiment,
     "iemocap_mmin": iemocap_mmin, "msp_improv_mmin": msp_improv_mmin, "mosei_multibench": mosei_multibench,
     "mosei_sentiment": mosei_sentiment, "mosi_multibench": mosi_multibench,
-    "mosi_multibench_sentiment": mosi_multibench_sentiment, "mosei_sdk": mosei_sdk, "mosi_sdk": mosi_sdk}
+    "mosi_multibench_sentiment": mosi_multibench_sentiment, "mosei_sdk": mosei_sdk, "mosi_sdk": mosi_sdk,
+    "ravdess_speech": ravdess_speech, "ravdess_speech_loso": ravdess_speech_loso}
 # fmt: on

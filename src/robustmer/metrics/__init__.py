@@ -3,12 +3,16 @@
 from robustmer.metrics.calibration import Calibration, calibration, ece, ece_floor, overconfidence, temperature
 from robustmer.metrics.classification import CLASSIFICATION, f1, ua, ua_difference, wa
 from robustmer.metrics.dependence import canonical_correlations, canonical_maps, gaussian_information
+from robustmer.metrics.generation import (
+    covariance_distance, frechet_distance, judge_auc, label_entropy, mean_distance, memorisation, spread_ratio, transfer,
+)  # fmt: skip
 from robustmer.metrics.reconstruction import RECONSTRUCTION, average_distance, mse
 from robustmer.metrics.regression import REGRESSION, acc2_has0, acc2_non0, acc7, corr, f1_has0, f1_non0, mae
 
 __all__ = [
     "CLASSIFICATION", "RECONSTRUCTION", "REGRESSION", "Calibration", "acc2_has0", "acc2_non0", "acc7",
-    "average_distance", "calibration", "canonical_correlations", "canonical_maps", "corr", "ece", "ece_floor", "f1",
-    "f1_has0", "f1_non0", "gaussian_information", "mae", "mse", "overconfidence", "temperature", "ua", "ua_difference",
-    "wa",
+    "average_distance", "calibration", "canonical_correlations", "canonical_maps", "corr", "covariance_distance", "ece",
+    "ece_floor", "f1", "f1_has0", "f1_non0", "frechet_distance", "gaussian_information", "judge_auc", "label_entropy",
+    "mae", "mean_distance", "memorisation", "mse", "overconfidence", "spread_ratio", "temperature", "transfer", "ua",
+    "ua_difference", "wa",
 ]  # fmt: skip

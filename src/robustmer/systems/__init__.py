@@ -1,9 +1,13 @@
 """The systems, most of them one file each. A new system is a file and a line below."""
 
+from robustmer.systems.aligned import AlignedSER
+from robustmer.systems.augmented import AugmentedSER
 from robustmer.systems.cdtp import CDTP
 from robustmer.systems.checkpoint import load, save
 from robustmer.systems.completed import Completed, MISAWithCompletion, MMIMWithCompletion, UniMSEWithCompletion
 from robustmer.systems.completion import Completion
+from robustmer.systems.feature_diffusion import FeatureDiffusion
+from robustmer.systems.generators import ClassGaussian, Generator, InfoGAN, LinearGaussian
 from robustmer.systems.if_mmin import IFMMIN
 from robustmer.systems.logreg import LogReg
 from robustmer.systems.majority import Majority
@@ -25,9 +29,10 @@ LIBRARY = (
     Majority, LogReg, MEN, MCTN, MMIN, IFMMIN, InvariantTeacher, NMER, NMERWithoutVAE, MulT, MPMM, MPLMM, Completion,
     CDTP, MISA, MMIM, UniMSE, MISAWithCompletion, MMIMWithCompletion, UniMSEWithCompletion,
     MCWSA, MCWSAClassifier,
+    AlignedSER, InfoGAN, FeatureDiffusion, ClassGaussian, LinearGaussian, AugmentedSER,
 )  # fmt: skip
 SYSTEMS: dict[str, type[System]] = {system.__name__: system for system in LIBRARY}
 
 __all__ = [
-    *SYSTEMS, "SYSTEMS", "AdamW", "Completed", "Objective", "System", "Upstream", "count_parameters", "load", "save",
+    *SYSTEMS, "SYSTEMS", "AdamW", "Completed", "Generator", "Objective", "System", "Upstream", "count_parameters", "load", "save",
 ]  # fmt: skip
