@@ -186,13 +186,10 @@ def collate(
     id = np.asarray([f"{name}/{i}" for i in range(size)] if id is None else id, dtype=str)
     speaker = np.asarray(["?"] * size if speaker is None else speaker, dtype=str)
     labels = {key: label_array(values, key, name) for key, values in (labels or {}).items()}
-    problems = list(find_problems(sequences, id))
     counts = {"ids": len(id), "speakers": len(speaker), **{f"{key!r} labels": len(v) for key, v in labels.items()}}
-    problems[:0] = [
-        f"{size} samples, but {count} {what}: give one for every sample"
-        for what, count in counts.items()
-        if count != size
-    ]
+    wrong = {what: count for what, count in counts.items() if count != size}
+    problems = [f"{size} samples, but {count} {what}: give one for every sample" for what, count in wrong.items()]
+    problems += find_problems(sequences, id)
     if problems:
         more = f" (and {len(problems) - 1} more problems)" if problems[1:] else ""
         raise ValueError(f"{name}: {problems[0]}{more}")

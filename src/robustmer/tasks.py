@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 import torch
@@ -202,11 +203,8 @@ class Reconstruct(Task):
         return torch.stack(errors).mean()
 
     def answers(self, output: Mapping[str, Tensor], clean: Batch) -> Answers:
-        return {
-            f"{name} {m}": RECONSTRUCTION[name](*clean.frames(m), output[m])
-            for m in self.reconstructed(output)
-            for name in self.names
-        }
+        at = product(self.reconstructed(output), self.names)
+        return {f"{name} {m}": RECONSTRUCTION[name](*clean.frames(m), output[m]) for m, name in at}
 
     def scores(self, answers: Answers) -> dict[str, float]:
         """`MSE audio`, ... and, over the modalities, `MSE`. A modality that no sample has is left out."""

@@ -161,13 +161,7 @@ def small_multiples(
                 if name == panel:
                     band = {"color": look.colour, "alpha": 0.2, "linewidth": 0, "zorder": 2}
                     ax.fill_between(line["x"], line["low"], line["high"], **band)
-                    style = {
-                        "color": look.colour,
-                        "linewidth": 2.2,
-                        "marker": look.marker,
-                        "markersize": 5,
-                        "zorder": 4,
-                    }
+                    style = dict(color=look.colour, linewidth=2.2, marker=look.marker, markersize=5, zorder=4)
                 elif name == reference:
                     style = {"color": INK, "linewidth": 1.4, "linestyle": "--", "zorder": 3}
                 ax.plot(line["x"], line["value"], **style)

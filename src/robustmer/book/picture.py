@@ -78,13 +78,11 @@ def image_of(figures: dict[str, Figure], name: str, alt: str, corpus: str) -> st
 def tips_of(kind: str, figure: Figure, text: str) -> str:
     """An empty picture to lie over an image: a circle over each mark, which shows its words under the pointer."""
     marks = re.findall(rf'<g id="{TIP}([^"]*)">(?:(?!<g id=).)*?<use [^>]*?x="([^"]*)" y="([^"]*)"', text)
+    if not marks:
+        return ""
     circles = "".join(f'<circle cx="{x}" cy="{y}" r="8"><title>{tip}</title></circle>' for tip, x, y in marks)
     width, height = figure.get_size_inches() * 72
-    return (
-        f'<svg class="tips {kind}" viewBox="0 0 {width:g} {height:g}" aria-hidden="true">{circles}</svg>'
-        if marks
-        else ""
-    )
+    return f'<svg class="tips {kind}" viewBox="0 0 {width:g} {height:g}" aria-hidden="true">{circles}</svg>'
 
 
 def show(draw: Figure | Callable[[int], Figure], name: str, caption: str, alt: str, corpus: str = "") -> None:

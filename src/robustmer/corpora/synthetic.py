@@ -212,17 +212,11 @@ def draw_frames(modality: str, states: np.ndarray, speaker: np.ndarray, length: 
         chunk = slice(start, min(start + CHUNK, rows))
         steps = int(length[chunk].max())
         recorded = np.arange(steps) < length[chunk, None]
-        weight = (
-            np.exp(SALIENCE_SPREAD * autoregressive(draw, len(recorded), steps, 1, SALIENCE_MEMORY)[..., 0]) * recorded
-        )
+        weight = autoregressive(draw, len(recorded), steps, 1, SALIENCE_MEMORY)[..., 0]
+        weight = np.exp(SALIENCE_SPREAD * weight) * recorded
         weight /= weight.sum(1, keepdims=True) / length[chunk, None]
-        latent = np.concatenate(
-            [
-                weight[..., None] * states[chunk, None],
-                autoregressive(draw, len(recorded), steps, NUISANCE_RANK, NUISANCE_MEMORY),
-            ],
-            axis=2,
-        )
+        slow = autoregressive(draw, len(recorded), steps, NUISANCE_RANK, NUISANCE_MEMORY)
+        latent = np.concatenate([weight[..., None] * states[chunk, None], slow], axis=2)
         white = draw.standard_normal((int(recorded.sum()), dim), dtype=np.float32)
         white *= np.float32(np.sqrt(share["white"]) * fine)
         np.rint(white, out=white)

@@ -195,11 +195,8 @@ def all_findings(measured: Results) -> Iterator[Finding]:
     frame = differences("nmer", measured)
     people = {line["row"]: estimate_of(line) for line in frame[frame["kind"] == "people"].to_dict("records")}
     paper = {row: part["value"].tolist() for row, part in frame[frame["kind"] == "printed"].groupby("row", sort=False)}
-    linear, never, vae, loss = (
-        people[nmer.BAR],
-        people[nmer.Row("MEN", "clean")],
-        *(people[row] for row in nmer.ABLATION[3:5]),
-    )
+    rows = nmer.BAR, nmer.Row("MEN", "clean"), *nmer.PARTS
+    linear, never, vae, loss = (people[row] for row in rows)
     equals = [estimate for row, estimate in people.items() if row.trained == "noisy"]
     holds(all(e.low <= 0 <= e.high for e in equals), "systems that met the same noise cannot be told apart")
     yield Finding(

@@ -26,15 +26,11 @@ class SelfAttention(nn.Module):
         value = self.value(x)
         if x.shape[1] == 1:
             return self.out(value)
-        split = "b t (h d) -> b h t d"
-        query, key = (rearrange(part, split, h=self.heads) for part in self.query_key(x).chunk(2, dim=-1))
-        mixed = nn.functional.scaled_dot_product_attention(
-            query,
-            key,
-            rearrange(value, split, h=self.heads),
-            attn_mask=None if mask is None else rearrange(mask, "b t -> b 1 1 t"),
-            dropout_p=self.dropout if self.training else 0.0,
-        )
+        parts = (*self.query_key(x).chunk(2, dim=-1), value)
+        parts = (rearrange(part, "b t (h d) -> b h t d", h=self.heads) for part in parts)
+        mask = None if mask is None else rearrange(mask, "b t -> b 1 1 t")
+        dropout = self.dropout if self.training else 0.0
+        mixed = nn.functional.scaled_dot_product_attention(*parts, attn_mask=mask, dropout_p=dropout)
         return self.out(rearrange(mixed, "b h t d -> b t (h d)"))
 
 
@@ -50,19 +46,14 @@ class TransformerEncoder(nn.Module):
 
     def __init__(self, width: int, heads: int, layers: int, hidden: int, dropout: float = 0.1):
         super().__init__()
-        self.layers = nn.ModuleList(
-            nn.ModuleDict(
-                {
-                    "attention": SelfAttention(width, heads, dropout),
-                    "norm1": nn.LayerNorm(width),
-                    "feedforward": nn.Sequential(
-                        nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, width)
-                    ),
-                    "norm2": nn.LayerNorm(width),
-                }
-            )
-            for _ in range(layers)
-        )
+        self.layers = nn.ModuleList()
+        for _ in range(layers):
+            attention = SelfAttention(width, heads, dropout)
+            between = nn.ReLU(), nn.Dropout(dropout)
+            feedforward = nn.Sequential(nn.Linear(width, hidden), *between, nn.Linear(hidden, width))
+            layer = {"attention": attention, "norm1": nn.LayerNorm(width), "feedforward": feedforward,
+                     "norm2": nn.LayerNorm(width)}  # fmt: skip
+            self.layers.append(nn.ModuleDict(layer))
         self.dropout = nn.Dropout(dropout)
 
     def forward(

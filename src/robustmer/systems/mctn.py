@@ -85,12 +85,8 @@ class MCTN(System):
         self.weight_translate, self.weight_cycle, self.optimizer = weight_translate, weight_cycle, AdamW(lr)
         dims = widths(shapes)
         self.pairs = list(permutations(dims, 2)) or [(m, m) for m in dims]
-        self.translators = nn.ModuleDict(
-            {
-                f"{source}_to_{target}": Translator(max(dims[source], dims[target]), width)
-                for source, target in self.pairs
-            }
-        )
+        translator = lambda pair: Translator(max(dims[m] for m in pair), width)  # noqa: E731
+        self.translators = nn.ModuleDict({"_to_".join(pair): translator(pair) for pair in self.pairs})
         self.classifier = mlp(len(self.pairs) * width, 128, 128, task.outputs, dropout=dropout)
 
     def forward(self, observed: Batch) -> Tensor:

@@ -54,13 +54,9 @@ class LinearCompletion(nn.Module):
         self.translate = nn.ModuleDict({f"{source}_to_{m}": linear(source) for m, source in permutations(dims, 2)})
         others = {m: [other for other in dims if other != m] for m in dims}
         self.sets = {m: [s for n in range(1, len(dims)) for s in combinations(others[m], n)] for m in dims}
-        self.complete = nn.ModuleDict(
-            {
-                f"{'_'.join(sources)}_to_{m}": Generative(frames, length, width, len(sources))
-                for m, sets in self.sets.items()
-                for sources in sets
-            }
-        )
+        self.complete = nn.ModuleDict()
+        for m, sources in ((m, sources) for m, sets in self.sets.items() for sources in sets):
+            self.complete[f"{'_'.join(sources)}_to_{m}"] = Generative(frames, length, width, len(sources))
 
     def forward(self, batch: Batch) -> dict[str, Float[Tensor, "batch frame width"]]:
         known = {m: available(batch, m) for m in self.sets}

@@ -66,11 +66,8 @@ def transfer(grid: Grid, levels_db: Sequence[float]) -> Trainings:
     everywhere = ON_CLEAN | under(modalities, curve, none=True) | impulses
     for name in ("LogReg", "MEN", "NMER"):
         for s in gaussian(*levels_db):
-            yield (
-                Row(name, "gaussian", s.snr_db),
-                incomplete(modalities, s),
-                everywhere if s.snr_db in ends else on_levels,
-            )
+            tests = everywhere if s.snr_db in ends else on_levels
+            yield Row(name, "gaussian", s.snr_db), incomplete(modalities, s), tests
         if not whole and name == "NMER":  # which costs most
             continue
         yield Row(name, "clean"), CLEAN, everywhere
