@@ -40,7 +40,7 @@ answers.answer(
      f"that it learns, and {abs(alone['held_out'].mean()):.1f} on others.", "synthetic"),
     "Codes cannot hold more information about each other than the recordings that they are computed from.",
 )  # fmt: skip
-names = {"train": "on the pairs being learnt, as in Fig. 8", "test": "on other pairs"}
+names = {"train": "on the pairs being learnt", "test": "on other pairs"}
 drawn = curves.melt(["truth", "seed", "step"], ["train", "test"], "series")
 drawn = (
     drawn.groupby(["truth", "series", "step"], sort=False)["value"].mean().reset_index()
@@ -75,7 +75,7 @@ picture.show(
 # $$ I(X; Y) \;\ge\; \mathbb{E}_{P(x, y)}[T] - \log \mathbb{E}_{P(x) P(y)}[e^T] . $$
 #
 # It is a bound for a *fixed* $T$. A network that learned the same pairs can give each of them a high value, and then the right-hand side
-# exceeds the left. Here networks learn on the train split, the validation split chooses the step, and the test split gives the value.
+# exceeds the left. The paper does not state on which pairs Fig. 8 reads it. Here networks learn on the train split, the validation split chooses the step, and the test split gives the value.
 #
 # One caution about the other direction. The views here are the 16 principal components of flattened pyramids and of flattened codes. The
 # components lose information, so a code may honestly score higher than the components of its own input.
@@ -111,7 +111,7 @@ truths = {
 }
 picture.show(
     lambda width: figures.dots(spread, looks, "nats", width, lines=truths), "fig-mcwsa-mine-gaussians",
-    "Held out, estimates approach the truth (line) from below; on the pairs being learnt MINE comes from above. Bars: range of three seeds.",
+    "Held out, estimates approach the truth (line) from below. On few pairs that it learns, MINE is far above it. Bars: range of three seeds.",
     "Two panels, truth zero and truth one nat, with rows for 250 to 4,000 train pairs. MINE on its learnt pairs is far to the right of the "
     "truth for few pairs; held-out estimates are at zero or below the truth.", "synthetic")  # fmt: skip
 
