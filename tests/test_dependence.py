@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from sklearn.cross_decomposition import CCA
@@ -172,3 +174,27 @@ def test_what_has_no_answer_is_refused():
         Pairs(x, x.log())
     with pytest.raises(ValueError, match="needs more than 20 train pairs, and 20 were given"):
         dcca(Pairs(x, x), Pairs(x, x), Pairs(x, x), stream("few"))
+
+
+# --- derived results --------------------------------------------------------------------------------------------------
+
+
+def derived(name: str) -> pd.DataFrame:
+    folder = Path(__file__).parents[1] / "results/measured/mcwsa"
+    return pd.concat(map(pd.read_csv, sorted(folder.glob(f"derived_{name}.csv"))))
+
+
+def test_held_out_estimates_of_gaussians_are_never_far_above_the_truth_and_learnt_ones_are():
+    frame = derived("mine_gaussians")
+    assert (frame["held_out"] - frame["truth"]).max() < 0.1
+    few = frame.query("estimator == 'MINE' and pairs == 250 and truth == 0")
+    assert few["learnt"].min() > 1.0 and few["held_out"].abs().max() < 0.05
+
+
+def test_correlations_of_independent_views_are_the_bias_of_their_pairs():
+    frame = derived("cca_bias").groupby(["measure", "pairs"])[["learnt", "held_out"]].mean()
+    assert (
+        frame.loc[("CCA", 32), "learnt"] > 4.5 > frame.loc[("CCA", 128), "learnt"] > frame.loc[("CCA", 512), "learnt"]
+    )
+    assert frame["held_out"].abs().max() < 0.1
+    assert frame.loc[("DCCA", 32), "learnt"] > 9.9
