@@ -213,6 +213,16 @@ def test_a_diffusion_draws_the_mean_and_the_spread_of_each_class():
         torch.testing.assert_close(other.std(0), own.std(0), atol=0.12, rtol=0.25)
 
 
+def test_a_diffusion_of_more_values_than_its_layers_stays_in_the_range_of_the_features():
+    setting = Setting({"audio": (12,)}, task=Classify("label", ("low", "high")))
+    made, batch = laws.make(FeatureDiffusion, setting, width=64, hidden=8), laws.small_batch(setting, samples=100)
+    batch = batch.replace(labels={"label": torch.arange(100) % 2})
+    fit(made, batch, batch, CLEAN, Budget(epochs=0, min_steps=50, batch_size=50, checks=1), seed="range")
+    with seeded("draw"):
+        h, drawn = made.baseline.features(batch).detach(), made.eval().draw(batch)
+    assert 0.3 < float(drawn.var(0).sum() / h.var(0).sum()) < 3
+
+
 # --- closed forms -----------------------------------------------------------------------------------------------------
 
 

@@ -71,7 +71,8 @@ def spread_ratio(recorded: Rows, labels: Labels, generated: Other, generated_lab
 
 def judge_auc(recorded: Rows, generated: Rows, speaker: np.ndarray, hidden: int = 0, seed: int = 0) -> float:
     """The area under the curve of a judge that tells recorded from generated rows, on speakers it has not met: 0.5 if it
-    cannot. Row i of both belongs to the same sample. The judge is logistic regression, or has one `hidden` layer.
+    cannot. Row i of both belongs to the same sample. The judge is logistic regression, or has one `hidden` layer. Where
+    the means agree over all speakers, those of the speakers left out differ the other way round, so it may fall below.
 
     Raises ValueError for fewer than two speakers.
     """

@@ -33,7 +33,7 @@ GENERATORS: Mapping[str, Upstream] = {
     "gaussian": made_by(ClassGaussian, 0.1),
     "linear gaussian": made_by(LinearGaussian, 0.1),
     "cgan": made_by(InfoGAN, 2.0, reads_partner=False, hidden=256, weight_mi=0.0),  # after Sahu et al.
-    "diffusion": made_by(FeatureDiffusion, 2.0),
+    "diffusion": made_by(FeatureDiffusion, 1.0),
     "infogan": made_by(InfoGAN, 2.0),
     "infogan two-layer": made_by(InfoGAN, 2.0, hidden=256),
     "infogan w/o partner": made_by(InfoGAN, 2.0, reads_partner=False),

@@ -18,10 +18,13 @@ from robustmer.tasks import Task
 
 
 class FeatureDiffusion(Generator):
-    """Predicts the noise in a standardised feature from the class, the partner's features and the step, and samples by
-    DDIM in `steps` steps. The feature's mean and variance are those that the train batches have had so far."""
+    r"""Predicts the noise in a standardised feature from the class, the partner's features and the step, and samples by
+    DDIM in `steps` steps. The feature's mean and variance are those that the train batches have had so far.
 
-    upstream = baseline_of(2.0)
+    The prediction is \sqrt{1 - \bar\alpha_t} x_t + \sqrt{\bar\alpha_t} U(x_t, t), as in `Completion`: noise of 768 values
+    does not pass a layer of `hidden` ones, and the first steps of the sampler would multiply what is lost."""
+
+    upstream = baseline_of(1.0)
 
     def __init__(
         self, shapes: Mapping[str, Shape], task: Task, baseline: AlignedSER, partner: str | None = None,
@@ -37,7 +40,9 @@ class FeatureDiffusion(Generator):
 
     def predict_noise(self, x: Features, t: int | Tensor, condition: Float[Tensor, "batch condition"]) -> Features:
         t = torch.as_tensor(t, device=x.device).expand(len(x))
-        return self.out(self.into(torch.cat([x, condition], dim=1)) + self.time(t))
+        level = self.diffusion.alpha_bar.to(x)[t][:, None]
+        inside = self.out(self.into(torch.cat([x, condition], dim=1)) + self.time(t))
+        return (1 - level).sqrt() * x + level.sqrt() * inside
 
     def loss(self, clean: Batch, observed: Batch) -> dict[str, Tensor]:
         x = self.standard(self.baseline.features(observed))
