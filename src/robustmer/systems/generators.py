@@ -148,7 +148,7 @@ class InfoGAN(Generator):
 
 
 class ConditionalGAN(InfoGAN):
-    """A GAN whose generator and discriminator are told the class, each with one hidden layer (after Sahu et al. 2020, in
+    """A GAN whose generator and discriminator read the class, each with one hidden layer (after Sahu et al. 2020, in
     the space of features). No information terms: the discriminator itself sees whether class and feature fit."""
 
     def __init__(
