@@ -16,6 +16,7 @@ from robustmer.systems import (
     ClassGaussian,
     Completed,
     Completion,
+    ConditionalGAN,
     FeatureDiffusion,
     InfoGAN,
     LinearGaussian,
@@ -134,6 +135,13 @@ class SmallInfoGAN(InfoGAN):
         super().__init__(shapes, task, baseline, partner, align, width, reads_partner, z, hidden, weight_mi, lr)
 
 
+class SmallConditionalGAN(ConditionalGAN):
+    upstream = ALIGNED
+
+    def __init__(self, shapes, task, baseline, partner=None, align=True, width=32, hidden=16, lr=1e-2):
+        super().__init__(shapes, task, baseline, partner, align, width, hidden, lr)
+
+
 class SmallClassGaussian(ClassGaussian):
     upstream = ALIGNED
 
@@ -156,6 +164,7 @@ class SmallFeatureDiffusion(FeatureDiffusion):
 
 
 SMALL_GENERATORS = {
+    ConditionalGAN: SmallConditionalGAN,
     FeatureDiffusion: SmallFeatureDiffusion,
     InfoGAN: SmallInfoGAN,
     ClassGaussian: SmallClassGaussian,
@@ -178,8 +187,9 @@ class SmallAugmentedSER(AugmentedSER):
 SMALL = {**SYSTEMS, "MulT": SmallMulT, "MPMM": SmallMPMM, "MPLMM": SmallMPLMM, "Completion": SmallCompletion,
          "CDTP": SmallCDTP, "UniMSE": SmallUniMSE, "MISAWithCompletion": SmallMISAWithCompletion,
          "MMIMWithCompletion": SmallMMIMWithCompletion, "UniMSEWithCompletion": SmallUniMSEWithCompletion,
-         "MCWSA": SmallMCWSA, "MCWSAClassifier": SmallMCWSAClassifier,
-         "AlignedSER": SmallAlignedSER, "InfoGAN": SmallInfoGAN, "FeatureDiffusion": SmallFeatureDiffusion, "ClassGaussian": SmallClassGaussian,
+         "MCWSA": SmallMCWSA, "MCWSAClassifier": SmallMCWSAClassifier, "AlignedSER": SmallAlignedSER,
+         "InfoGAN": SmallInfoGAN, "FeatureDiffusion": SmallFeatureDiffusion, "ConditionalGAN": SmallConditionalGAN,
+         "ClassGaussian": SmallClassGaussian,
          "LinearGaussian": SmallLinearGaussian, "AugmentedSER": SmallAugmentedSER}  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from small import (
     SmallAlignedSER,
     SmallAugmentedSER,
     SmallClassGaussian,
+    SmallConditionalGAN,
     SmallFeatureDiffusion,
     SmallInfoGAN,
     SmallLinearGaussian,
@@ -184,6 +185,18 @@ def test_a_generator_moves_its_mean_to_that_of_the_recorded_features():
     before = gap()
     fit(made, batch, batch, CLEAN, Budget(epochs=0, min_steps=300, batch_size=60, checks=1), seed="gap")
     assert gap() < 0.7 * before
+
+
+def test_a_conditional_gan_learns_classes_and_a_gan_that_is_not_told_them_does_not():
+    batch = laws.small_batch(PAIR, samples=60)
+    gaps = {}
+    for system, options in ((SmallConditionalGAN, {}), (SmallInfoGAN, {"weight_mi": 0.0, "hidden": 16})):
+        made = laws.make(system, PAIR, **options)
+        fit(made, batch, batch, CLEAN, Budget(epochs=0, min_steps=600, batch_size=60, checks=1), seed="classes")
+        h, drawn, code = made.baseline.features(batch).detach(), made.draw(batch).detach(), made.code(batch)
+        centres = [code.T @ (x - x.mean(0)) / code.sum(0)[:, None] for x in (h, drawn)]
+        gaps[system] = float((centres[0] - centres[1]).norm() / centres[0].norm())
+    assert gaps[SmallConditionalGAN] < 0.7 < gaps[SmallInfoGAN]
 
 
 def test_information_about_the_class_gives_features_of_the_class():

@@ -1,11 +1,14 @@
 """InfoGAN's tables: what is printed, who starts from whom, and which rows a voice without a partner can have."""
 
 import dataclasses
+import math
 
+import pandas as pd
 import pytest
 
 from robustmer.conditions import CLEAN, Condition
-from robustmer.experiments.papers import infogan
+from robustmer.experiments import project
+from robustmer.experiments.papers import infogan, results
 from robustmer.experiments.papers.profiles import claims_of, published
 from robustmer.experiments.recipe import Recipe
 from robustmer.systems import AlignedSER, AugmentedSER, LogReg
@@ -84,3 +87,19 @@ def test_the_corpus_of_another_profile_is_another_recipe_but_not_another_protoco
     one = recipes_of(paper, infogan.HERO)[0]
     assert dataclasses.replace(one, upstream=None) == one, "upstream recipes follow from the system's own declaration"
     assert isinstance(one, Recipe) and one.options["width"] == 768
+
+
+def test_the_captions_of_the_page_about_quality_hold():
+    """InfoGAN's features are far from recorded ones and nearly at the ceiling of information; no generator copies."""
+    quality = pd.read_csv(project() / "results/measured/infogan/derived_quality.csv")
+    mean = quality.groupby("generator").mean()
+    assert (quality.groupby("generator")["fold"].nunique() == 6).all()
+    assert mean["Frechet"]["InfoGAN"] > 2 * mean["Frechet"]["recorded"]
+    assert mean["information"]["InfoGAN"] > 0.85 * math.log(8) > mean["information"]["recorded"]
+    assert mean["memory"].min() > 0.5
+
+
+def test_the_published_baseline_is_not_behind_logistic_regression():
+    table = infogan.tables("paper", "ravdess_speech")["2"].where(metric="UA")
+    mean = table.summarise(results("infogan")).set_index("row")["mean"]
+    assert mean[infogan.BASELINE] > mean[infogan.BAR] > mean[infogan.MAJORITY]

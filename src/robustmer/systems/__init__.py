@@ -7,7 +7,7 @@ from robustmer.systems.checkpoint import load, save
 from robustmer.systems.completed import Completed, MISAWithCompletion, MMIMWithCompletion, UniMSEWithCompletion
 from robustmer.systems.completion import Completion
 from robustmer.systems.feature_diffusion import FeatureDiffusion
-from robustmer.systems.generators import ClassGaussian, Generator, InfoGAN, LinearGaussian
+from robustmer.systems.generators import ClassGaussian, ConditionalGAN, Generator, InfoGAN, LinearGaussian
 from robustmer.systems.if_mmin import IFMMIN
 from robustmer.systems.logreg import LogReg
 from robustmer.systems.majority import Majority
@@ -29,7 +29,7 @@ LIBRARY = (
     Majority, LogReg, MEN, MCTN, MMIN, IFMMIN, InvariantTeacher, NMER, NMERWithoutVAE, MulT, MPMM, MPLMM, Completion,
     CDTP, MISA, MMIM, UniMSE, MISAWithCompletion, MMIMWithCompletion, UniMSEWithCompletion,
     MCWSA, MCWSAClassifier,
-    AlignedSER, InfoGAN, FeatureDiffusion, ClassGaussian, LinearGaussian, AugmentedSER,
+    AlignedSER, InfoGAN, ConditionalGAN, FeatureDiffusion, ClassGaussian, LinearGaussian, AugmentedSER,
 )  # fmt: skip
 SYSTEMS: dict[str, type[System]] = {system.__name__: system for system in LIBRARY}
 

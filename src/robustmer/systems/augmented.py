@@ -15,7 +15,16 @@ from robustmer.batch import Batch, Shape
 from robustmer.noise import stream
 from robustmer.systems.aligned import AlignedSER
 from robustmer.systems.feature_diffusion import FeatureDiffusion
-from robustmer.systems.generators import MIX, PASSED, ClassGaussian, Generator, InfoGAN, LinearGaussian, label_of
+from robustmer.systems.generators import (
+    MIX,
+    PASSED,
+    ClassGaussian,
+    ConditionalGAN,
+    Generator,
+    InfoGAN,
+    LinearGaussian,
+    label_of,
+)
 from robustmer.systems.system import AdamW, System, Upstream, start_from
 from robustmer.tasks import Task
 
@@ -32,7 +41,7 @@ def made_by(system: type[Generator], share: float, **options: object) -> Upstrea
 GENERATORS: Mapping[str, Upstream] = {
     "gaussian": made_by(ClassGaussian, 0.1),
     "linear gaussian": made_by(LinearGaussian, 0.1),
-    "cgan": made_by(InfoGAN, 2.0, reads_partner=False, hidden=256, weight_mi=0.0),  # after Sahu et al.
+    "cgan": made_by(ConditionalGAN, 2.0),
     "diffusion": made_by(FeatureDiffusion, 1.0),
     "infogan": made_by(InfoGAN, 2.0),
     "infogan two-layer": made_by(InfoGAN, 2.0, hidden=256),

@@ -121,17 +121,21 @@ class InfoGAN(Generator):
         recorded, generated = self.baseline.features(observed), self.draw(observed).detach()
         share = Beta(MIX, MIX).sample((len(observed), 1)).to(recorded)
         mixed = share * recorded + (1 - share) * generated
-        return {"real": binary_cross_entropy_with_logits(self.discriminator(mixed), share)}
+        return {"real": binary_cross_entropy_with_logits(self.judged(mixed, observed), share)}
 
     def generator_loss(self, clean: Batch, observed: Batch) -> dict[str, Tensor]:
         generated = self.draw(observed)
-        logits = self.discriminator(generated)
+        logits = self.judged(generated, observed)
         terms = {"fool": binary_cross_entropy_with_logits(logits, torch.ones_like(logits))}
         if self.weight_mi:
             terms["class"] = self.weight_mi * self.class_loss(generated, observed)
             if self.partner_width:
                 terms["partner"] = self.weight_mi * self.partner_loss(generated, observed)
         return terms
+
+    def judged(self, features: Features, observed: Batch) -> Float[Tensor, "batch 1"]:
+        """The discriminator's logits."""
+        return self.discriminator(features)
 
     def class_loss(self, generated: Features, observed: Batch) -> Float[Tensor, ""]:
         """L_Iy of eq. 16, in nats: H(c) minus it is a lower bound of I(c; h_hat)."""
@@ -141,6 +145,22 @@ class InfoGAN(Generator):
         """L_It of eq. 18, in nats: log B minus it is a lower bound of I(t; h_hat)."""
         to_partner = self.baseline.to_partner if self.baseline.aligns else self.to_partner
         return self.baseline.contrast(observed, to_partner(generated), self.baseline.partner_features(observed))
+
+
+class ConditionalGAN(InfoGAN):
+    """A GAN whose generator and discriminator read the class, each with one hidden layer (after Sahu et al. 2020, in
+    the space of features). No information terms: the discriminator itself sees whether class and feature fit."""
+
+    def __init__(
+        self, shapes: Mapping[str, Shape], task: Task, baseline: AlignedSER, partner: str | None = None,
+        align: bool = True, width: int = 768, hidden: int = 256, lr: float = 2e-4,
+    ):  # fmt: skip
+        super().__init__(shapes, task, baseline, partner, align, width, reads_partner=False, hidden=hidden,
+                         weight_mi=0.0, lr=lr)  # fmt: skip
+        self.discriminator = mlp(self.width + self.classes, hidden, 1, kaiming=False)
+
+    def judged(self, features: Features, observed: Batch) -> Float[Tensor, "batch 1"]:
+        return self.discriminator(torch.cat([features, self.code(observed)], dim=1))
 
 
 # --- closed forms -----------------------------------------------------------------------------------------------------
