@@ -66,7 +66,7 @@ answer(
     (f"InfoGAN's features are {far['InfoGAN'] / far['recorded']:.1f} times as far from recorded ones as two halves of these are from each other.",
      "people"),
     (f"Their information about the emotion is {100 * known / ceiling:.0f}% of the most possible.", "people"),
-    (f"Over generators it has a rank correlation of {text} with the gain, so it does not order them." if rank["low"] < 0 < rank["high"]
+    (f"Over generators it has a rank correlation of {text} with the gain, so it is not shown to order them." if rank["low"] < 0 < rank["high"]
      else f"Over generators it has a rank correlation of {text} with the gain.", "people"),
 )  # fmt: skip
 
