@@ -170,6 +170,7 @@ numbers_folded(means.rename(columns={"mean": "error", "size": "trainings"}), "Er
 # %% [markdown]
 # ## Limits
 #
+# - The measured errors are those of the autoencoders whose weights were at hand; the table above counts them. One training has no bar.
 # - Faces of RAVDESS and voices and faces of CMU-MOSI are one vector. Their pyramids repeat it, and the rest is zeros.
 # - The pictures of digits of Fig. 6 are not rebuilt here.
 #
