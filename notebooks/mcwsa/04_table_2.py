@@ -245,4 +245,4 @@ for name in ("ravdess_av_mel", "mosi_words"):
 #   library (`bands`), at twice the time for each step.
 # - Each training is 200 steps, which is 50 epochs of RAVDESS and 10 of CMU-MOSI. The paper allows 200 epochs.
 # - RAVDESS has six folds of actors and one seed. CMU-MOSI has one split, so its intervals are over seeds only.
-# - The paper's heads, classifier, decoders and folds are not stated; {doc}`the choices <choices>` list our readings.
+# - The paper's heads, classifier, decoders and folds are not stated; {doc}`the choices </choices>` list our readings.
