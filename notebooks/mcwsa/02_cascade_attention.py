@@ -17,7 +17,7 @@
 # (mcwsa-cascade-attention)=
 # # Cascade attention
 #
-# **What do twelve attentions add to one linear layer?** MCWSA sections III.A and III.B, equations 1 to 7, Fig. 1.
+# **What does attention between codes add to one linear layer?** MCWSA sections III.A and III.B, equations 1 to 7, Fig. 1.
 
 # %% tags=["parameters"] nbmake={"mock": {"profile": "smoke"}}
 profile: str = "quick"
@@ -55,16 +55,22 @@ lines_of = {
 }
 answer(
     (
-        f"CMHA has {weights['cmha'][0]:,} weights where one linear layer has {weights['concat'][0]:,}.",
+        f"Of three modalities, CMHA has {weights['cmha'][0]:,} weights where one linear layer has {weights['concat'][0]:,}.",
         "printed",
     ),
     (
-        findings.compared("CMHA", "that linear layer", lines_of[mcwsa.Row("Concat")]),
+        findings.compared(
+            "CMHA of voice and face",
+            "that linear layer",
+            lines_of[mcwsa.Row("Concat")],
+        ),
         "people",
     ),
     (
         findings.compared(
-            "CMHA", "a layer of its own size without attention", lines_of[mcwsa.WIDE]
+            "CMHA of voice and face",
+            "a layer of its own size without attention",
+            lines_of[mcwsa.WIDE],
         ),
         "people",
     ),
@@ -107,13 +113,13 @@ numbers_folded(sizes.rename_axis("fusion").reset_index(), "Weights of each fusio
                note="Wide Concat is ours: as many weights as CMHA, without attention.")  # fmt: skip
 
 # %% [markdown]
-# Where a code of zeros stands for an absent modality, attention without biases gives zeros back. So an absent modality says nothing, but as
-# many rows still ask for it.
+# Where a code of zeros stands for an absent modality, attention without biases gives zeros back. So an absent modality contributes zeros as
+# key and value; its own rows are still used as queries.
 #
 # ## Does the order matter?
 #
 # The two codes of the first level are exchanged symmetrically, the third one is not. So the same three codes in another order give another
-# result. The cosine between the orders shows how much, before training.
+# result. The cosine between the orders shows how much, with untrained weights that all orders share.
 
 # %%
 draw = rm.stream("codes", seed)
@@ -125,6 +131,10 @@ places = [
     for place in zip(*cascade.orders, strict=True)
 ]
 with torch.no_grad():
+    for exchange in (cascade.first, cascade.second):  # only the order differs
+        for weight in exchange.attend.parameters():
+            weight.copy_(weight[[0, 0, 0, 3, 3, 3]])
+        exchange.join.copy_(exchange.join[[0, 0, 0]])
     joint = cascade.second(places[2], cascade.first(*places[:2]))
 flat = torch.nn.functional.normalize(joint.flatten(1), dim=1)
 orders = [

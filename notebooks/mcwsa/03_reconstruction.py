@@ -50,8 +50,12 @@ mel = means[means["corpus"] == "RAVDESS-AV mel"].set_index(
     ["absent", "modality", "method"]
 )["mean"]
 whole, gone = mel[""]["audio"], mel["audio"]["audio"]
+trainings = int(
+    means.query("corpus == 'RAVDESS-AV mel' and absent == ''")["size"].max()
+)
+counted = "one training" if trainings == 1 else f"{trainings} trainings"
 answer(
-    (f"The autoencoder rebuilds the voice with a squared error of {whole['autoencoder']:.2f}; principal components of train samples leave "
+    (f"In {counted}, the autoencoder rebuilds the voice with a squared error of {whole['autoencoder']:.2f}; principal components of train samples leave "
      f"{whole['principal components']:.2f}.", "people"),
     ("Without the voice, it rebuilds the voice "
      f"{'worse' if gone['autoencoder'] > gone['mean of the train split'] else 'better'} than the mean of the train split does.", "people"),
@@ -72,7 +76,7 @@ drawn["row"] = drawn["modality"] + drawn["absent"].map(
     lambda absent: ", absent" if absent else ""
 )
 show(lambda width: dots(drawn, looks, "mean squared error of test samples", width), "fig-mcwsa-rebuilt",
-     "Linear references rebuild more than the autoencoder. Bars: least and most over folds or seeds.",
+     "Squared error of the autoencoder and of linear references. Bars, where there are several trainings: least and most.",
      "Dots of the squared error by corpus and modality, with all modalities given and with the rebuilt one absent.", "RAVDESS-AV mel")  # fmt: skip
 
 # %% [markdown]
@@ -170,7 +174,7 @@ numbers_folded(means.rename(columns={"mean": "error", "size": "trainings"}), "Er
 # %% [markdown]
 # ## Limits
 #
-# - The measured errors are those of the autoencoders whose weights were at hand; the table above counts them. One training has no bar.
+# - Few autoencoders are measured; the table above counts them. One training has no bar and supports no conclusion about people.
 # - Faces of RAVDESS and voices and faces of CMU-MOSI are one vector. Their pyramids repeat it, and the rest is zeros.
 # - The pictures of digits of Fig. 6 are not rebuilt here.
 #

@@ -38,6 +38,7 @@ from robustmer.book.registry import look
 from robustmer.experiments import findings, papers
 from robustmer.experiments.papers import mcwsa
 from robustmer.experiments.tables import wide
+from robustmer.nn.fusions import fusion_of
 
 measured = papers.results("mcwsa")
 ahead = []
@@ -65,7 +66,7 @@ answer(
 )
 
 # %% [markdown]
-# All systems but logistic regression and MEN are the same network with another fusion. They read the same pyramids, and are trained twice: to
+# All systems but logistic regression, MEN and MulT are the same network with another fusion. They read the same pyramids, and are trained twice: to
 # rebuild the pyramids, and to classify. Differences are paired over the same test samples.
 
 # %%
@@ -84,11 +85,10 @@ show(lambda width: forest(frame, "CMHA minus the other system, points of UA", wi
 # IEMOCAP and MSP-IMPROV are gated. On RAVDESS the actors speak fixed sentences, so there is no text, and the face is one vector a take. On
 # CMU-MOSI voice and face are one vector, and only text is a sequence. So compare the order of the systems, not their accuracies.
 #
-# ## Why no network is ahead
+# ## Why a network may not be ahead
 #
-# RAVDESS has 240 training samples a fold, and a network of a quarter of a million weights fits them within 100 steps. On the validation actors of
-# fold 0, its loss without pre-training is lowest after 40 steps and then triples. Logistic regression, whose penalty suits so few samples, does
-# not overfit. The paper's corpora have 5,531 and 7,798 samples.
+# RAVDESS has 240 training samples a fold, and the paper's corpora have 5,531 and 7,798 in all. A network can fit so few and lose on other
+# actors; the curves below show one such training.
 #
 # ## Scores, sizes and seconds
 #
@@ -102,12 +102,11 @@ def size_of(recipe: rm.Recipe) -> dict[str, float]:
     seconds = sum(measured.trainings[key]["seconds"] for key in keys)
     if recipe.system is not rm.MCWSAClassifier:
         return {"fusion weights": float("nan"), "seconds": seconds}
-    options = {**recipe.options, "pretrain": False}
-    system = rm.MCWSAClassifier(recipe.corpus.load().shapes, recipe.task, **options)
-    return {
-        "fusion weights": rm.count_parameters(system.network.fusion),
-        "seconds": seconds,
-    }
+    options, modalities = recipe.options, recipe.corpus.modalities
+    fusion = fusion_of(
+        options["fusion"], modalities, options["channels"], options["heads"]
+    )
+    return {"fusion weights": rm.count_parameters(fusion), "seconds": seconds}
 
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Code of this table", "code_prompt_hide": "Code of this table"}
@@ -244,5 +243,5 @@ for name in ("ravdess_av_mel", "mosi_words"):
 # - The networks have 60 channels, not 300, and read mel frames as features without an order of frequency. The paper's picture encoder is in the
 #   library (`bands`), at twice the time for each step.
 # - Each training is 200 steps, which is 50 epochs of RAVDESS and 10 of CMU-MOSI. The paper allows 200 epochs.
-# - RAVDESS has six folds of actors and one seed. CMU-MOSI has one split, so its intervals are over seeds only.
+# - RAVDESS has six folds of actors and one seed. CMU-MOSI has one split. A system with fewer than three seeds has no interval.
 # - The paper's heads, classifier, decoders and folds are not stated; {doc}`the choices </choices>` list our readings.

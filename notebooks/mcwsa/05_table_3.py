@@ -114,13 +114,15 @@ numbers_folded(
 #
 # ## What a seed changes
 #
-# On CMU-MOSI the same system is trained with several seeds. The spread of UA is what a repeated training alone can do.
+# The table lists the systems that were trained with more than one seed on CMU-MOSI. Their spread of UA is what a repeated training alone can do.
 
 # %%
 two = mcwsa.tables("paper", "mosi_words")["II"].where(metric="UA")
 two = two.where(modality=max((column.modality for column in two.columns), key=len))
-values = two.values(measured).groupby("system")["value"].agg(["min", "max", "count"])
-values = values[values["count"] > 1]
+values = two.values(measured).groupby(["system", "trained"])["value"]
+values = values.agg(["min", "max", "count"]).query("count > 1")
+values.index = [str(mcwsa.Row(*names)) for names in values.index]
+values = values.drop(index=str(mcwsa.MAJORITY), errors="ignore")
 spread = (100 * (values["max"] - values["min"])).rename(
     "largest minus smallest UA, points"
 )

@@ -17,7 +17,7 @@
 # (mcwsa-canonical-correlation)=
 # # Correlation and accuracy of a fusion
 #
-# **Is a fusion better when its codes correlate more?** MCWSA's Fig. 9 shows more correlation, by DCCA, for CMHA and MulT than for TFN and
+# **Can Fig. 9 show that a fusion is better because its codes correlate more?** MCWSA's Fig. 9 shows more correlation, by DCCA, for CMHA and MulT than for TFN and
 # concatenation. The text takes this as support for Table II.
 
 # %% tags=["parameters"] nbmake={"mock": {"profile": "smoke"}}
@@ -41,7 +41,7 @@ printed = published("mcwsa", 2).query(
 )
 printed = printed.set_index("system")["value"]
 answers.answer(
-    (f"A fit on few pairs cannot show it: on a batch of 32 DCCA finds a sum of {sums['DCCA']['learnt']:.1f} out of 10 between independent "
+    (f"On few pairs it could not: on a batch of 32, our choice, DCCA finds a sum of {sums['DCCA']['learnt']:.1f} out of 10 between independent "
      "views.", "synthetic"),
     (f"In Table II MulT, whose correlation Fig. 9 calls similar to CMHA's, is {printed['MulT'] - printed['Concat']:.1f} points above "
      f"concatenation and {printed['MCWSA-CMHA'] - printed['MulT']:.1f} below CMHA.", "printed"),
@@ -198,6 +198,7 @@ answers.own_run(profile, "Gaussian views", [f"{pairs} pairs"])
 # ## Limits
 #
 # - The paper states neither the views that it compares nor the network, the batch or the pairs of its DCCA.
+# - The correlations of our own fusions are shown only if they were measured. Without them this page tests the method and no fusion.
 # - Its Fig. 9 is a drawing of curves without numbers, so only the order of the fusions can be compared.
 #
 # **To try:** `pairs=64`, then 4096. At how many pairs is the sum in sample below 1?

@@ -81,9 +81,8 @@ class InfoGAN(Generator):
     tell means apart and nothing else, and given c and t the generated features are Gaussian. `hidden` gives both one
     hidden layer. D learns recorded against generated features, mixed with a weight from Beta(0.2, 0.2) as its
     target; G learns the non-saturating loss on features that are not mixed. L_Iy (eq. 16) and L_It (eq. 18) have weight
-    `weight_mi`. The paper
-    states neither lambda nor the size of z, Adam's rate and betas or what is mixed. Where the baseline has not learnt W_t, it is learnt with G.
-    Without `reads_partner` there is no t.
+    `weight_mi`. The paper states neither lambda nor the size of z, Adam's rate and betas or what is mixed. Where the
+    baseline has not learnt W_t, it is learnt with G. Without `reads_partner` there is no t.
     """
 
     upstream = baseline_of(2.0)

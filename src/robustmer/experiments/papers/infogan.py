@@ -85,6 +85,8 @@ METRICS = ("UA", "WA", "F1")
 MAJORITY, BAR, BASELINE, LONGER, COPY = map(Row, ("majority class", "LogReg", "baseline", "longer", "copy"))
 HERO, CLOSED = Row("InfoGAN"), Row("linear Gaussian")
 CONTROLS = (LONGER, COPY, *map(Row, ("noise", "mixup", "class Gaussian")), CLOSED)
+DISTINCT = tuple(row for row in CONTROLS if row != COPY)
+"""The controls that are compared: copies count every recorded feature twice in one mean, so they equal `longer`."""
 MAKERS = (*CONTROLS, Row("cGAN"), Row("diffusion"), HERO, Row("InfoGAN two-layer"))
 SYSTEMS = (MAJORITY, BAR, BASELINE, *MAKERS)
 FREE, ALONE, KNOWN = (Row(name, False) for name in ("InfoGAN", "InfoGAN w/o partner", "InfoGAN w/o information"))
@@ -170,14 +172,14 @@ def claims(corpus: str | Corpus | Request = "ravdess_speech") -> list[Claim]:
         Claim("5.1.1", "aligning the baseline improves the augmentation", ahead("3", HERO, FREE)),
         Claim("5.1.1", "the partner's features improve it further", ahead("3", FREE, ALONE)),
         Claim("5.1.1", "maximising information improves it further", ahead("3", FREE, KNOWN)),
-        Claim("5.1.1", "alignment alone hardly improves the baseline (read: at all)",
+        Claim("5.1.1", "alignment alone improves the baseline little (tested: improves it)",
               ahead("3", BASELINE, Row("baseline", False))),
-        Claim("ours", "and so it does for a voice without a partner", ahead("3", HERO, Row("InfoGAN w/o information"))),
-        Claim("ours", "InfoGAN is ahead of its controls", ahead("2", HERO, *CONTROLS)),
+        Claim("ours", "maximising information improves it with an aligned baseline", ahead("3", HERO, Row("InfoGAN w/o information"))),
+        Claim("ours", "InfoGAN is ahead of its controls", ahead("2", HERO, *DISTINCT)),
     ]  # fmt: skip
 
 
 def planned(corpus: str | Corpus | Request = "ravdess_speech") -> list[Contrast]:
     """InfoGAN minus each of the others in UA."""
     t = in_ua(corpus)
-    return [difference(t["2"], HERO, other) for other in (BASELINE, *MAKERS, BAR) if other != HERO]
+    return [difference(t["2"], HERO, other) for other in (BASELINE, *MAKERS, BAR) if other not in (HERO, COPY)]
