@@ -19,7 +19,7 @@ from robustmer.batching import with_targets
 from robustmer.budget import Budget
 from robustmer.conditions import CLEAN, Condition, corrupt, missing, uniform
 from robustmer.laws import SETTINGS, Setting
-from robustmer.nn.dependence import cpc
+from robustmer.nn.contrast import cpc
 from robustmer.nn.gaussians import central_moment_discrepancy
 from robustmer.noise import stream
 from robustmer.systems import MISA, MMIM, MMIN

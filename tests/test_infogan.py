@@ -26,12 +26,11 @@ from robustmer.batching import with_targets
 from robustmer.budget import Budget
 from robustmer.conditions import CLEAN
 from robustmer.laws import SETTINGS, Setting
-from robustmer.nn.contrast import equal_rows, info_nce
+from robustmer.nn.contrast import cpc, cpc_with_equals, equal_rows
 from robustmer.noise import stream
 from robustmer.systems import AlignedSER, AugmentedSER, FeatureDiffusion, InfoGAN, count_parameters
 from robustmer.systems.augmented import SIMPLE
 from robustmer.systems.generators import root, shrunk
-from robustmer.systems.mmim import cpc
 from robustmer.tasks import Classify, Regress
 from robustmer.training import fit, seeded
 
@@ -53,18 +52,18 @@ def everybody(count):
 def test_the_contrast_of_different_partners_is_contrastive_predictive_coding(absent):
     t, h = torch.randn(2, 12, 5, generator=stream("pairs"))
     mask = torch.arange(12) >= absent
-    torch.testing.assert_close(info_nce(t, h, equal_rows(t), mask, 0.07), cpc(t, h, mask, 0.07))
+    torch.testing.assert_close(cpc_with_equals(t, h, equal_rows(t), mask, 0.07), cpc(t, h, mask, 0.07))
 
 
 def test_equal_partners_are_positives_together_and_one_pair_has_no_contrast():
     t, h = torch.randn(2, 8, 5, generator=stream("pairs"))
     alone = everybody(1)
-    assert float(info_nce(t[:1], h[:1], equal_rows(t[:1]), alone, 0.07)) == 0
+    assert float(cpc_with_equals(t[:1], h[:1], equal_rows(t[:1]), alone, 0.07)) == 0
     same = t[:1].expand(8, -1)
-    assert float(info_nce(same, h, equal_rows(same), everybody(8), 0.07)) == pytest.approx(0, abs=1e-6)
+    assert float(cpc_with_equals(same, h, equal_rows(same), everybody(8), 0.07)) == pytest.approx(0, abs=1e-6)
     two = torch.cat([t[:1], t[:1], t[1:3]])
     h = h[:4].clone().requires_grad_()
-    info_nce(two, h, equal_rows(two), torch.tensor([True, False, False, False]), 1.0).backward()
+    cpc_with_equals(two, h, equal_rows(two), torch.tensor([True, False, False, False]), 1.0).backward()
     toward = (h.grad[0] * (two[0] / two[0].norm() - nn.functional.normalize(h[0].detach(), dim=0))).sum()
     assert toward <= 1e-6, "the first sample's own key is attracted"
 
@@ -79,7 +78,7 @@ def test_the_bound_is_below_the_information_and_below_log_b(correlation):
         y = correlation * x + math.sqrt(1 - correlation**2) * e
         on_circle = lambda v: torch.stack([v.cos(), v.sin()], dim=1)  # noqa: E731
         t, h = on_circle(x / 2), on_circle(y / 2)
-        values.append(math.log(batch) - float(info_nce(t, h, equal_rows(t), everybody(batch), 0.2)))
+        values.append(math.log(batch) - float(cpc_with_equals(t, h, equal_rows(t), everybody(batch), 0.2)))
     assert max(values) <= math.log(batch) and np.mean(values) <= truth + 0.05
 
 

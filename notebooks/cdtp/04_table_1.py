@@ -28,15 +28,12 @@ seed: int = 0  # the first of the profile's seeds
 # %% tags=["remove-input"]
 import pandas as pd
 
-from robustmer import corpora
-from robustmer.book.answers import answer, numbers_folded, own_run
+from robustmer.book.answers import answer, numbers_folded, own_run, scores_folded
 from robustmer.book.figures import dots, forest
 from robustmer.book.picture import show
 from robustmer.book.registry import SYSTEMS, look
 from robustmer.experiments import findings, papers
-from robustmer.experiments.grid import compute
 from robustmer.experiments.papers import cdtp, published
-from robustmer.experiments.tables import Results, wide
 
 measured = papers.results("cdtp")
 ahead = findings.differences("cdtp", measured)
@@ -138,14 +135,10 @@ show(lambda width: dots(shown, SYSTEMS, "accuracy", width), "fig-cdtp-cases",
 
 # %% tags=["hide-input"]
 table = cdtp.tables("paper", "ravdess_av")["1"].where(metric="ACC")
-cells = wide(
+scores_folded(
     table.summarise(measured),
-    row=lambda row: look(row).label,
-    column=lambda column: column.condition,
-)
-numbers_folded(
-    cells.rename_axis("system").reset_index(),
     "WA, RAVDESS-AV",
+    lambda column: column.condition,
     file="cdtp1-ravdess_av-WA.csv",
 )
 
@@ -154,19 +147,9 @@ numbers_folded(
 
 # %% tags=["hide-output"]
 own = cdtp.tables(profile, corpus, first_seed=seed)["1"].where(metric="ACC")
-ledger = papers.ledger_of("cdtp", profile)
-compute(
-    own.jobs(),
-    ledger,
-    workers=2,
-    device=device,
-    fresh=profile != "paper",
-    progress=False,
-)
-scores = own.summarise(Results.read(ledger))
-own_run(profile, corpora.named(corpus).dataset, [f"{len(own.jobs())} trainings"])
-numbers_folded(wide(scores, row=lambda row: look(row).label, column=lambda c: c.condition).rename_axis("system").reset_index(),
-               "Accuracy of your own run")  # fmt: skip
+scores = own.summarise(papers.computed(own, profile, device))
+own_run(profile, own.dataset, [f"{len(own.jobs())} trainings"])
+scores_folded(scores, "Accuracy of your own run", lambda c: c.condition)
 
 # %% [markdown]
 # ## Limits

@@ -29,16 +29,13 @@ seed: int = 0  # the first of the profile's seeds
 # %% tags=["remove-input"]
 import pandas as pd
 
-from robustmer import corpora
-from robustmer.book.answers import answer, numbers_folded, own_run
+from robustmer.book.answers import answer, numbers_folded, own_run, scores_folded
 from robustmer.book.figures import forest
 from robustmer.book.picture import show
 from robustmer.book.registry import look
 from robustmer.experiments import findings, papers
 from robustmer.experiments.contrasts import difference
-from robustmer.experiments.grid import compute
 from robustmer.experiments.papers import cdtp
-from robustmer.experiments.tables import Results, wide
 
 measured = papers.results("cdtp")
 whole = {"ablations": "a part", "backbones": "the completion"}
@@ -101,21 +98,9 @@ numbers_folded(
 own = cdtp.tables(profile, corpus, first_seed=seed)["ablations"].where(
     metric="ACC", condition="avg"
 )
-ledger = papers.ledger_of("cdtp", profile)
-compute(
-    own.jobs(),
-    ledger,
-    workers=2,
-    device=device,
-    fresh=profile != "paper",
-    progress=False,
-)
-scores = own.summarise(Results.read(ledger))
-own_run(profile, corpora.named(corpus).dataset, [f"{len(own.jobs())} trainings"])
-numbers_folded(
-    wide(scores, row=lambda row: look(row).label).rename_axis("system").reset_index(),
-    "Accuracy of your own run",
-)
+scores = own.summarise(papers.computed(own, profile, device))
+own_run(profile, own.dataset, [f"{len(own.jobs())} trainings"])
+scores_folded(scores, "Accuracy of your own run")
 
 # %% [markdown]
 # ## Limits

@@ -35,9 +35,8 @@ from robustmer.book.figures import forest
 from robustmer.book.picture import show
 from robustmer.experiments import findings, papers
 from robustmer.experiments.contrasts import difference, measure
-from robustmer.experiments.grid import compute
 from robustmer.experiments.papers import infogan
-from robustmer.experiments.tables import Results, wide
+from robustmer.experiments.tables import wide
 
 measured = papers.results("infogan")
 NAMES = {infogan.LONGER: "the layer trained longer", infogan.COPY: "copied features", infogan.CLOSED: "the closed form",
@@ -168,17 +167,8 @@ for name in ("ravdess_speech", "ravdess_speech_loso", "ravdess_av"):
 
 # %% tags=["hide-output"]
 own = infogan.tables(profile, corpus, first_seed=seed)["2"].where(metric="UA")
-ledger = papers.ledger_of("infogan", profile)
-compute(
-    own.jobs(),
-    ledger,
-    workers=2,
-    device=device,
-    fresh=profile != "paper",
-    progress=False,
-)
-scores = own.summarise(Results.read(ledger))
-own_run(profile, corpora.named(corpus).dataset, [f"{len(own.jobs())} trainings"])
+scores = own.summarise(papers.computed(own, profile, device))
+own_run(profile, own.dataset, [f"{len(own.jobs())} trainings"])
 numbers_folded(wide(scores, row=named, column=str).rename_axis("features").reset_index(), "UA of your own run")  # fmt: skip
 
 # %% [markdown]

@@ -30,7 +30,7 @@ import pandas as pd
 
 import robustmer as rm
 from robustmer import corpora
-from robustmer.book.answers import answer, numbers_folded, own_run
+from robustmer.book.answers import answer, numbers_folded, own_run, scores_folded
 from robustmer.book.figures import forest
 from robustmer.book.picture import show
 from robustmer.book.plots import lines
@@ -169,10 +169,10 @@ numbers_folded(
 # %%
 noisy = mcwsa.tables("paper", "ravdess_av_mel")["noise"].where(metric="UA")
 levels = lambda column: "clean" if column.level is None else f"{column.level:g} dB"  # noqa: E731
-cells = wide(noisy.summarise(measured), row=lambda row: look(row).label, column=levels)
-numbers_folded(
-    cells.rename_axis("system").reset_index(),
+scores_folded(
+    noisy.summarise(measured),
     "UA on RAVDESS-AV with mel frames, trained clean",
+    levels,
     folded=False,
 )
 
@@ -225,14 +225,10 @@ show(lambda width: lines(pd.DataFrame(curves), "optimizer step", "on validation 
 for name in ("ravdess_av_mel", "mosi_words"):
     for metric in mcwsa.METRICS:
         part = mcwsa.tables("paper", name)["II"].where(metric=metric)
-        cells = wide(
+        scores_folded(
             part.summarise(measured),
-            row=lambda row: look(row).label,
-            column=lambda column: column.modality,
-        )
-        numbers_folded(
-            cells.rename_axis("system").reset_index(),
             f"{metric}, {part.dataset}",
+            lambda column: column.modality,
             file=f"mcwsa2-{name}-{metric}.csv",
         )
 

@@ -27,16 +27,13 @@ seed: int = 0
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Code: imports, the answer and the rows of the figure", "code_prompt_hide": "Code: imports, the answer and the rows of the figure"}
 import pandas as pd
 
-from robustmer import corpora
-from robustmer.book.answers import answer, numbers_folded, own_run
+from robustmer.book.answers import answer, numbers_folded, own_run, scores_folded
 from robustmer.book.figures import dots
 from robustmer.book.picture import show
-from robustmer.book.registry import SYSTEMS, look
+from robustmer.book.registry import SYSTEMS
 from robustmer.experiments import findings, papers
 from robustmer.experiments.contrasts import Contrast
-from robustmer.experiments.grid import compute
 from robustmer.experiments.papers import mcwsa, published
-from robustmer.experiments.tables import Results, wide
 
 measured = papers.results("mcwsa")
 table = mcwsa.tables("paper", "ravdess_av_mel")["III"].where(metric="UA")
@@ -133,13 +130,8 @@ numbers_folded(pd.concat([spread, values["count"].rename("seeds")], axis=1).rena
 # ## All numbers
 
 # %% tags=["hide-input"]
-cells = wide(
+scores_folded(
     mcwsa.tables("paper", "ravdess_av_mel")["III"].summarise(measured),
-    row=lambda row: look(row).label,
-    column=str,
-)
-numbers_folded(
-    cells.rename_axis("system").reset_index(),
     "Table III on RAVDESS-AV with mel frames",
     file="mcwsa3.csv",
 )
@@ -153,16 +145,10 @@ numbers_folded(
 own = mcwsa.tables(profile, "synthetic", first_seed=seed)["II"].where(
     metric="UA", system=["LogReg", "majority class"]
 )
-ledger = papers.ledger_of("mcwsa", profile)
-compute(own.jobs(), ledger, device=device, fresh=profile != "paper", progress=False)
-scores = wide(
-    own.summarise(Results.read(ledger)),
-    row=lambda row: look(row).label,
-    column=lambda column: column.modality,
-)
-own_run(profile, corpora.named("synthetic").dataset, [f"{len(own.jobs())} trainings"])
-numbers_folded(
-    scores.rename_axis("system").reset_index(), "UA of your own run", folded=False
+scores = own.summarise(papers.computed(own, profile, device))
+own_run(profile, own.dataset, [f"{len(own.jobs())} trainings"])
+scores_folded(
+    scores, "UA of your own run", lambda column: column.modality, folded=False
 )
 
 # %% [markdown]

@@ -28,15 +28,12 @@ noise: str = "gaussian"
 seed: int = 0  # the first of the profile's seeds
 
 # %% tags=["remove-input"]
-from robustmer import corpora
-from robustmer.book.answers import answer, numbers_folded, own_run
+from robustmer.book.answers import answer, numbers_folded, own_run, scores_folded
 from robustmer.book.figures import forest, small_multiples
 from robustmer.book.picture import show
 from robustmer.book.registry import SYSTEMS, look
 from robustmer.experiments import findings, papers
-from robustmer.experiments.grid import compute
 from robustmer.experiments.papers import nmer
-from robustmer.experiments.tables import Results, wide
 
 measured = papers.results("nmer")
 ahead = findings.differences("nmer", measured)
@@ -113,14 +110,10 @@ numbers_folded(planned, "NMER minus the other systems on RAVDESS-AV, points of U
 
 # %% tags=["hide-input"]
 part = nmer.tables("paper", "ravdess_av")["2"].where(metric="UA", noise=noise)
-shown = wide(
+scores_folded(
     part.summarise(measured),
-    row=lambda row: look(row).label,
-    column=lambda column: nmer.db(column.level),
-)
-numbers_folded(
-    shown.rename_axis("system").reset_index(),
     f"UA under {noise} noise, RAVDESS-AV",
+    lambda column: nmer.db(column.level),
     file="table2-ravdess_av-UA.csv",
 )
 
@@ -133,19 +126,9 @@ numbers_folded(
 own = nmer.tables(profile, corpus, noises=(noise,), first_seed=seed)["2"].where(
     metric="UA"
 )
-ledger = papers.ledger_of("nmer", profile)
-compute(
-    own.jobs(),
-    ledger,
-    workers=2,
-    device=device,
-    fresh=profile != "paper",
-    progress=False,
-)
-scores = own.summarise(Results.read(ledger))
-own_run(profile, corpora.named(corpus).dataset, [f"{len(own.jobs())} trainings"])
-numbers_folded(wide(scores, row=lambda row: look(row).label, column=str).rename_axis("system").reset_index(),
-               "UA of your own run")  # fmt: skip
+scores = own.summarise(papers.computed(own, profile, device))
+own_run(profile, own.dataset, [f"{len(own.jobs())} trainings"])
+scores_folded(scores, "UA of your own run")
 
 # %% [markdown]
 # ## Limits

@@ -29,16 +29,14 @@ seed: int = 0  # the first of the profile's seeds
 # %% tags=["remove-input"]
 import pandas as pd
 
-from robustmer import corpora
 from robustmer.book.answers import answer, numbers_folded, own_run
 from robustmer.book.figures import dots, forest
 from robustmer.book.picture import show
 from robustmer.book.registry import SYSTEMS, look
 from robustmer.experiments import findings, papers
-from robustmer.experiments.grid import compute
 from robustmer.experiments.papers import nmer
 from robustmer.experiments.statistics import over_speakers
-from robustmer.experiments.tables import Results, wide
+from robustmer.experiments.tables import wide
 
 measured = papers.results("nmer")
 frames = []
@@ -123,17 +121,8 @@ numbers_folded(
 own = nmer.tables(profile, corpus, noises=(noise,), first_seed=seed)["3"].where(
     metric="UA", system="NMER"
 )
-ledger = papers.ledger_of("nmer", profile)
-compute(
-    own.jobs(),
-    ledger,
-    workers=2,
-    device=device,
-    fresh=profile != "paper",
-    progress=False,
-)
-scores = own.summarise(Results.read(ledger))
-own_run(profile, corpora.named(corpus).dataset, [f"{len(own.jobs())} trainings"])
+scores = own.summarise(papers.computed(own, profile, device))
+own_run(profile, own.dataset, [f"{len(own.jobs())} trainings"])
 numbers_folded(
     wide(scores, row=lambda row: look(row).label).T.rename_axis("column").reset_index(),
     "UA of your own run",

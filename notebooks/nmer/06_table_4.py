@@ -29,14 +29,13 @@ seed: int = 0  # the first of the profile's seeds
 import pandas as pd
 
 from robustmer import corpora
-from robustmer.book.answers import answer, numbers_folded, own_run
+from robustmer.book.answers import answer, numbers_folded, own_run, scores_folded
 from robustmer.book.figures import dots
 from robustmer.book.picture import show
 from robustmer.book.registry import SYSTEMS, look
 from robustmer.experiments import findings, papers
-from robustmer.experiments.grid import compute
 from robustmer.experiments.papers import nmer
-from robustmer.experiments.tables import Results, wide
+from robustmer.experiments.tables import wide
 
 measured = papers.results("nmer")
 alone = pd.concat([nmer.tables("paper", name)["4"].where(metric="UA").summarise(measured).assign(panel=corpora.named(name).dataset)
@@ -99,21 +98,9 @@ numbers_folded(
 own = nmer.tables(profile, corpus, noises=("gaussian",), first_seed=seed)["4"].where(
     metric="UA"
 )
-ledger = papers.ledger_of("nmer", profile)
-compute(
-    own.jobs(),
-    ledger,
-    workers=2,
-    device=device,
-    fresh=profile != "paper",
-    progress=False,
-)
-scores = own.summarise(Results.read(ledger))
-own_run(profile, corpora.named(corpus).dataset, [f"{len(own.jobs())} trainings"])
-numbers_folded(
-    wide(scores, row=lambda row: look(row).label).rename_axis("system").reset_index(),
-    "UA of your own run",
-)
+scores = own.summarise(papers.computed(own, profile, device))
+own_run(profile, own.dataset, [f"{len(own.jobs())} trainings"])
+scores_folded(scores, "UA of your own run")
 
 # %% [markdown]
 # ## Limits

@@ -29,15 +29,12 @@ seed: int = 0  # the first of the profile's seeds
 # %% tags=["remove-input"]
 import pandas as pd
 
-from robustmer import corpora
-from robustmer.book.answers import answer, numbers_folded, own_run
+from robustmer.book.answers import answer, own_run, scores_folded
 from robustmer.book.figures import forest, small_multiples
 from robustmer.book.picture import show
 from robustmer.book.registry import SYSTEMS, look
 from robustmer.experiments import findings, papers
-from robustmer.experiments.grid import compute
 from robustmer.experiments.papers import nmer
-from robustmer.experiments.tables import Results, wide
 
 measured = papers.results("nmer")
 kept = pd.concat(
@@ -119,14 +116,10 @@ show(lambda width: small_multiples(curves, SYSTEMS, "nominal SNR, dB", "UA", wid
 
 # %% tags=["hide-input"]
 part = nmer.tables("paper", "ravdess_av")["5"].where(metric="UA", noise=noise)
-shown = wide(
+scores_folded(
     part.summarise(measured),
-    row=lambda row: look(row).label,
-    column=lambda column: nmer.db(column.level),
-)
-numbers_folded(
-    shown.rename_axis("system").reset_index(),
     f"UA under {noise} noise, RAVDESS-AV",
+    lambda column: nmer.db(column.level),
     file="table5-ravdess_av-UA.csv",
 )
 
@@ -137,21 +130,9 @@ numbers_folded(
 own = nmer.tables(profile, corpus, noises=(noise,), first_seed=seed)["5"].where(
     metric="UA"
 )
-ledger = papers.ledger_of("nmer", profile)
-compute(
-    own.jobs(),
-    ledger,
-    workers=2,
-    device=device,
-    fresh=profile != "paper",
-    progress=False,
-)
-scores = own.summarise(Results.read(ledger))
-own_run(profile, corpora.named(corpus).dataset, [f"{len(own.jobs())} trainings"])
-numbers_folded(
-    wide(scores, row=lambda row: look(row).label).rename_axis("system").reset_index(),
-    "UA of your own run",
-)
+scores = own.summarise(papers.computed(own, profile, device))
+own_run(profile, own.dataset, [f"{len(own.jobs())} trainings"])
+scores_folded(scores, "UA of your own run")
 
 # %% [markdown]
 # ## Limits

@@ -30,7 +30,6 @@ seed: int = 0
 import numpy as np
 import pandas as pd
 
-from robustmer import corpora
 from robustmer.book.answers import answer, numbers_folded, own_run
 from robustmer.book.figures import dots
 from robustmer.book.picture import show
@@ -38,11 +37,10 @@ from robustmer.book.plots import lines
 from robustmer.book.registry import SYSTEMS, System
 from robustmer.experiments import findings, papers
 from robustmer.experiments.contrasts import Contrast, difference, measure
-from robustmer.experiments.grid import compute
 from robustmer.experiments.papers import nmer_beyond
 from robustmer.experiments.papers.nmer import Column, db
 from robustmer.experiments.papers.nmer_beyond import Row
-from robustmer.experiments.tables import Results, wide
+from robustmer.experiments.tables import wide
 
 measured = papers.results("nmer_beyond")
 tables = nmer_beyond.tables("paper", "ravdess_av")
@@ -284,21 +282,13 @@ numbers_folded(
 own = nmer_beyond.tables(profile, corpus, first_seed=seed)["transfer"].where(
     metric="UA", system=["LogReg", "MEN"]
 )
-ledger = papers.ledger_of("nmer_beyond", profile)
-compute(
-    own.jobs(),
-    ledger,
-    workers=2,
-    device=device,
-    fresh=profile != "paper",
-    progress=False,
-)
+own_results = papers.computed(own, profile, device)
 curve = own.where(
     condition=["avg", "clean"], noise=["", "gaussian"], level=[None, -10.0, -40.0]
 )
-own_run(profile, corpora.named(corpus).dataset, [f"{len(own.jobs())} trainings"])
+own_run(profile, own.dataset, [f"{len(own.jobs())} trainings"])
 numbers_folded(
-    wide(curve.summarise(Results.read(ledger))).rename_axis("training").reset_index(),
+    wide(curve.summarise(own_results)).rename_axis("training").reset_index(),
     "UA of your own run",
 )
 

@@ -6,14 +6,15 @@ import contextlib
 import difflib
 from collections.abc import Iterable
 
+from robustmer import text
+
 
 PROFILES = ("smoke", "quick", "paper")
 
 
-def printable(text: object) -> str:
-    """The text with control characters spelled out, so that no name from data can steer a terminal."""
-    kept = "\n\t\u00a0\u202f"  # the last two are spaces at which a cell of a table does not break
-    return "".join(c if c.isprintable() or c in kept else ascii(c)[1:-1] for c in str(text))
+def printable(page: object) -> str:
+    """`text.printable` of several lines, in which two kinds of space keep a cell of a table on one line."""
+    return text.printable(page, keep="\n\t\u00a0\u202f")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

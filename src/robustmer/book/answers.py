@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
 from robustmer.book import known
 from robustmer.book.display import cell, escape
-from robustmer.book.registry import CHIPS
+from robustmer.book.registry import CHIPS, look
+from robustmer.experiments.tables import Label, wide
 
 WORDS, SENTENCES, NUMBERS = 60, 3, 3
 
@@ -88,6 +89,14 @@ def numbers_folded(
             f'<p class="table-note">{html.escape(note)} {link}</p>')  # fmt: skip
     page = f'<details class="numbers"><summary>All numbers: {title}</summary>{page}</details>' if folded else page
     emit(f"```{{raw}} html\n{page}\n```", page)
+
+
+def scores_folded(
+    scores: pd.DataFrame, caption: str, column: Callable[[Label], str] = str, **options: str | int | bool
+) -> None:
+    """`numbers_folded` of `Table.summarise`: a row for each system, with its label in the book."""
+    frame = wide(scores, row=lambda row: look(row).label, column=column)
+    numbers_folded(frame.rename_axis("system"), caption, **options)
 
 
 def own_run(profile: str, dataset: str, facts: Sequence[str] = ()) -> None:

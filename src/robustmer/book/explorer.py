@@ -140,9 +140,9 @@ def words_of(place: Place) -> str:
     if len(conditions) > 1:
         return f"mean over {len(conditions)} conditions"
     (condition,), modalities = conditions, place.cells[0].recipe.corpus.modalities
-    seen = condition.seen or modalities
+    available = condition.seen or modalities
     noisy = {m: "zeros" if corruption.name == "zeros" else "noisy" for m, corruption in condition.noise.items()}
-    states = {m: noisy.get(m, "clean") if m in seen else "absent" for m in modalities}
+    states = {m: noisy.get(m, "clean") if m in available else "absent" for m in modalities}
     if len(set(states.values())) == 1:
         return f"all {states[modalities[0]]}"
     if set(states.values()) == {"clean", "absent"}:

@@ -7,14 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-
-def printable(text: object) -> str:
-    """The text with control characters spelled out, so that no name from a file can steer a terminal.
-
-    >>> printable("red \\x1b[31m")
-    'red \\\\x1b[31m'
-    """
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+from robustmer.text import printable
 
 
 def listed(names: Iterable[object], most: int = 20) -> str:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 from tqdm.auto import tqdm
 
-from robustmer.corpora.common import printable
 from robustmer.experiments import check_device
 from robustmer.experiments.engines import Engine, engine_named
 from robustmer.experiments.ledger import Ledger
@@ -20,6 +19,7 @@ from robustmer.experiments.provenance import CODE, commit
 from robustmer.experiments.recipe import Recipe
 from robustmer.experiments.work import SCORED, Refused, Result, failure, system_from
 from robustmer.systems.system import System
+from robustmer.text import printable
 
 TRIES = 3
 """A training fails when its worker has died this many times."""

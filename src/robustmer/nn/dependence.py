@@ -17,9 +17,9 @@ from itertools import pairwise
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
 
 from robustmer.metrics.dependence import RIDGE, canonical_correlations, canonical_maps
+from robustmer.nn.contrast import cpc
 from robustmer.nn.encoders import mlp
 
 Codes, Mask, Scalar = Float[Tensor, "batch dim"], Bool[Tensor, "batch"], Float[Tensor, ""]
@@ -180,21 +180,3 @@ def follow(
         with torch.no_grad():
             rows.append(torch.stack([torch.stack(values).mean(), *map(read, held_out)]).double().cpu())
     return Curve(torch.tensor(checks), *torch.stack(rows, dim=1))
-
-
-# --- within the loss of a system --------------------------------------------------------------------------------------
-
-
-def cpc(guess: Codes, code: Codes, mask: Mask, temperature: float = 1.0) -> Scalar:
-    """Contrastive predictive coding: minus log softmax of a sample's own score among all samples in the mask, mean over
-    them. The score is the cosine of a prediction and a sample's code, divided by the temperature. log N minus this is
-    a lower bound of the mutual information of prediction and code, and at most log N."""
-    scores = normalize(guess, dim=1) @ normalize(code, dim=1).T / temperature
-    own = torch.eye(len(code), dtype=torch.bool, device=code.device)  # keeps a sample outside the mask finite
-    scores = scores.masked_fill(~mask[None, :] & ~own, -torch.inf)
-    return masked_mean(cross_entropy(scores, torch.arange(len(code), device=code.device), reduction="none"), mask)
-
-
-def masked_mean(value: Float[Tensor, "batch"], mask: Mask) -> Scalar:
-    """Mean over the samples in the mask; 0 where there are none."""
-    return (value * mask).sum() / mask.sum().clamp(min=1)

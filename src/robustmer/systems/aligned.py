@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from robustmer.batch import Batch, Shape, mean_over_time
-from robustmer.nn.contrast import equal_rows, info_nce
+from robustmer.nn.contrast import cpc_with_equals, equal_rows
 from robustmer.systems.system import AdamW, System, widths
 from robustmer.tasks import Task
 
@@ -73,7 +73,7 @@ class AlignedSER(System):
     def contrast(self, observed: Batch, guess: Features, t: Float[Tensor, "batch partner"]) -> Float[Tensor, ""]:
         """InfoNCE from the partner's features t to a guess of them, over the samples that have both."""
         same = equal_rows(mean_over_time(*observed.frames(self.partner)))
-        return info_nce(t, guess, same, self.both(observed), self.temperature)
+        return cpc_with_equals(t, guess, same, self.both(observed), self.temperature)
 
     def loss(self, clean: Batch, observed: Batch) -> dict[str, Tensor]:
         h = self.features(observed)

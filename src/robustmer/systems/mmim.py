@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from robustmer.batch import MODALITIES, Batch, Shape
-from robustmer.nn.dependence import cpc, masked_mean
+from robustmer.nn.contrast import cpc, masked_mean
 from robustmer.nn.encoders import Encoders, mlp
 from robustmer.systems.system import AdamW, Objective, System, widths
 from robustmer.tasks import Classify, Task

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from robustmer.batch import Batch, Shape, mean_over_time
 from robustmer.extras import MissingExtra
 from robustmer.nn.crossmodal import available, last_frame, sequence
-from robustmer.nn.dependence import cpc
+from robustmer.nn.contrast import cpc
 from robustmer.systems.mmim import text_first
 from robustmer.systems.system import AdamW, Objective, System, widths
 from robustmer.tasks import Task

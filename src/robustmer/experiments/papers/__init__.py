@@ -15,7 +15,7 @@ from robustmer.experiments.papers.profiles import Profile, chosen, claims_of, le
 from robustmer.experiments.recipe import Recipe
 from robustmer.experiments.tables import Results, Table
 
-__all__ = ["PAPERS", "Paper", "claims_of", "find", "judged", "keys", "ledger_of", "published", "results"]
+__all__ = ["PAPERS", "Paper", "claims_of", "computed", "find", "judged", "keys", "ledger_of", "published", "results"]
 
 
 class Paper(NamedTuple):
@@ -42,6 +42,17 @@ def results(paper: str, profile: str = "paper") -> Results:
     """The measured results of a paper. Raises LookupError with the nearest names for one that is not known."""
     chosen(PAPERS, paper, "paper")
     return Results.read(ledger_of(paper, profile))
+
+
+def computed(table: Table, profile: str, device: str = "cpu") -> Results:
+    """The results of a paper whose table this is, after the trainings that the ledger of the profile lacks, two at a
+    time. Those of another version of the library are repeated, but for the published ones (profile `paper`). Raises
+    what `compute` raises."""
+    from robustmer.experiments.grid import compute  # late: reading results starts no workers
+
+    ledger = ledger_of(table.paper, profile)
+    compute(table.jobs(), ledger, workers=2, device=device, fresh=profile != "paper", progress=False)
+    return Results.read(ledger)
 
 
 def judged(paper: str, corpus: str, measured: Results | None = None) -> pd.DataFrame:
