@@ -43,9 +43,9 @@ PROFILES = {
         {"synthetic": 1, "ravdess_av": 1, "mosi_sentiment": 1}, size="smoke",
     ),
     "quick": Profile(
-        Budget(epochs=20, min_steps=120, max_steps=120, batch_size=32, checks=10),
+        Budget(epochs=20, min_steps=60, max_steps=60, batch_size=32, checks=5),
         seeds={"synthetic": 1, "ravdess_av": 1, "mosi_sentiment": 1} | dict.fromkeys(SEQUENCES, 1),
-        folds={"synthetic": (0, 3, 6), "ravdess_av": (0, 2, 4), "iemocap_mmin": (0, 3, 6)},
+        folds={"synthetic": (0, 3), "ravdess_av": (0, 2), "iemocap_mmin": (0, 3)},
     ),
     "paper": Profile(
         PAPER_BUDGET, seeds={"ravdess_av": 5, "mosi_sentiment": 5, "synthetic": 5} | dict.fromkeys(SEQUENCES, 5),

@@ -36,9 +36,9 @@ PROFILES = {
         size="smoke", levels_db=(-10.0,), noises=tuple(NOISES),
     ),
     "quick": Profile(
-        Budget(epochs=20, min_steps=150, max_steps=150, batch_size=64, checks=10),
+        Budget(epochs=20, min_steps=100, max_steps=100, batch_size=64, checks=5),
         seeds={"synthetic": 1, "ravdess_av": 1, "mosi_bclstm": 1, "iemocap_mmin": 1, "mosei_multibench": 1},
-        folds={"synthetic": (0, 3, 6), "ravdess_av": (0, 2, 4), "iemocap_mmin": (0, 3, 6)},
+        folds={"synthetic": (0, 3), "ravdess_av": (0, 2), "iemocap_mmin": (0, 3)},
         levels_db=(-10.0, -40.0), noises=("gaussian",),
     ),
     "paper": Profile(
