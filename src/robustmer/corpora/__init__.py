@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from robustmer.corpora import catalogue, recordings, release
+from robustmer.corpora import catalogue, recordings, release, structured
 from robustmer.corpora.common import About, CorpusError, CorpusNotFound, data_folder
 from robustmer.corpora.corpus import Corpus, Fold, Split, folds_by_group
 from robustmer.corpora.layout import Layout
@@ -23,7 +23,7 @@ __all__ = ["CORPORA", "About", "Corpus", "CorpusError", "CorpusNotFound", "Fold"
            "data_folder", "find", "folds_by_group", "is_available", "load", "mean_and_std", "named", "standardised",
            "synthetic"]  # fmt: skip
 
-CORPORA: dict[str, Layout] = catalogue.CORPORA | recordings.CORPORA | release.CORPORA
+CORPORA: dict[str, Layout] = catalogue.CORPORA | recordings.CORPORA | release.CORPORA | structured.CORPORA
 
 
 def __getattr__(name: str) -> Layout:
