@@ -25,6 +25,7 @@ from jupytext.compare import NotebookDifference, compare_notebooks
 import robustmer
 from robustmer.book import build, display, pages, parameters, printable
 from robustmer.cli import main
+from robustmer.evaluation import score
 from robustmer.experiments import project, runs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -637,6 +638,23 @@ def test_a_key_is_computed_again_and_compared_with_the_stored_scores(measured, c
     text = capfd.readouterr().out
     assert "scores are stored: the largest difference is" in text and "digits may differ: corpus 0 (now " in text
     assert "no training of a paper is stored with the key" in error_of(capfd, "rerun", "0123456789")
+
+
+def test_the_exported_predictions_have_the_scores_of_the_exported_system(measured, tmp_path, capfd):
+    from robustmer.experiments.papers import PAPERS
+
+    jobs = PAPERS["nmer"].recipes("smoke", ["synthetic"])
+    recipe, conditions = next((r, c) for r, c in jobs.items() if r.system.__name__ == "LogReg")
+    assert main(["export", recipe.key, "-o", "out"]) == 0
+    assert f"test samples under {len(conditions)} conditions are in" in capfd.readouterr().out
+    frame = pd.read_csv(tmp_path / "out/predictions.csv")
+    assert (frame.filter(like="p ").idxmax(axis=1).str.removeprefix("p ") == frame["predicted"]).all()
+    assert pd.read_csv(tmp_path / "out/confusions.csv")["samples"].sum() == len(frame)
+    test = recipe.corpus.load().fold(recipe.fold).test
+    system = robustmer.load(tmp_path / "out/system.safetensors")
+    right = (frame["label"] == frame["predicted"]).groupby(frame["condition"]).mean().round(6)
+    assert dict(right) == {str(condition): score(system, test, condition)["WA"] for condition in conditions}
+    assert "out" in error_of(capfd, "export", recipe.key, "-o", "out")  # an earlier export stays
 
 
 def test_weights_that_no_recipe_names_are_counted_and_removed(measured, tmp_path, capfd):

@@ -206,6 +206,39 @@ def test_impulse_noise_is_weaker(own):
     assert f"{-10 * math.log10(0.3):.2f} dB" in own["findings"][5].sentence
 
 
+@pytest.mark.parametrize(
+    ("number", "paper", "dataset", "more", "less"),
+    [
+        (6, "mcwsa", "RAVDESS-AV mel", {"fusion": "cmha", "pretrain": True}, "LogReg"),
+        (7, "infogan", "RAVDESS speech", {"maker": "infogan"}, {"maker": "none"}),
+    ],
+)
+def test_mcwsa_and_infogan_minus_their_baselines(own, number, paper, dataset, more, less):
+    records = [json.loads(line) for line in (RESULTS / f"measured/{paper}/trainings.jsonl").read_text().splitlines()]
+    scores = pd.read_csv(RESULTS / f"measured/{paper}/scores.csv").query("metric == 'UA' and condition == 'clean'")
+    values, modalities = scores.set_index("key")["value"], 2 if paper == "mcwsa" else 1
+
+    def by_fold(which):
+        """The clean UA of a system trained on clean samples with all features, by fold."""
+        system = which if isinstance(which, str) else {"mcwsa": "MCWSAClassifier", "infogan": "AugmentedSER"}[paper]
+        wanted = {} if isinstance(which, str) else which | ({"levels": None} if paper == "mcwsa" else {})
+        lot = {}
+        for record in records:
+            recipe = record["recipe"]
+            about = record["dataset"], recipe["system"], recipe["seed"], len(record["variance"])
+            whole = recipe["corpus"].get("classifier_columns", True) and recipe["mixture"] == [["clean", 1]]
+            right = all(recipe["options"].get(name) == value for name, value in wanted.items())
+            if about == (dataset, system, 0, modalities) and whole and right:
+                assert recipe["fold"] not in lot, record["key"]
+                lot[recipe["fold"]] = values[record["key"]]
+        return pd.Series(lot).rename_axis("fold")
+
+    one, other = by_fold(more), by_fold(less)
+    assert len(one) == len(other) == 6
+    mean, low, high, _ = paired(one, other, "RAVDESS-AV")  # the same six folds of actors
+    assert numbers(own["findings"][number].sentence) == [round(n, 1) for n in (mean, low, high)]
+
+
 # --- sentences --------------------------------------------------------------------------------------------------------
 
 
@@ -222,7 +255,7 @@ def test_sentences_hold_the_numbers_of_their_estimates(own):
 
 
 def test_findings_are_short_sourced_and_lead_to_a_page(own):
-    assert len(own["findings"]) == 6
+    assert len(own["findings"]) == 8
     pages = "".join(file.read_text() for file in (ROOT / "notebooks").rglob("*.py"))
     for finding in own["findings"]:
         assert len(finding.sentence.split()) <= 20, finding.sentence

@@ -49,6 +49,12 @@ def parser() -> argparse.ArgumentParser:
     rerun.add_argument("key", metavar="KEY", help="ten hex digits, as tables and `robustmer results` print them")
     rerun.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda, cuda:1, ... (default: cpu)")
 
+    export = command(commands, "export", do_export, "train one recipe again and write the system, its predictions for "
+                     "every test sample and its confusions to a folder", "robustmer export c574b2d7d9 -o runs/export")  # fmt: skip
+    export.add_argument("key", metavar="KEY", help="ten hex digits, as tables and `robustmer results` print them")
+    export.add_argument("-o", "--output", metavar="FOLDER", help="a new folder (default: runs/export/KEY)")
+    export.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda, cuda:1, ... (default: cpu)")
+
     compute = command(commands, "compute", do_compute, "compute the trainings and scores that a paper still lacks",
                       "robustmer compute nmer --profile quick --corpus synthetic --jobs 2")  # fmt: skip
     compute.add_argument("paper", metavar="PAPER", help="nmer, cdtp, ...")
@@ -162,6 +168,15 @@ def do_rerun(args: argparse.Namespace) -> int:
     from robustmer.book.results import rerun
 
     for line in rerun(args.key, args.device):
+        print(printable(line))
+    return 0
+
+
+def do_export(args: argparse.Namespace) -> int:
+    from robustmer.book.results import export
+    from robustmer.experiments import path_of, runs
+
+    for line in export(args.key, path_of(args.output) if args.output else runs() / "export" / args.key, args.device):
         print(printable(line))
     return 0
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from robustmer.book import known
+from robustmer.corpora.structured import MECHANISMS
 
 
 class System(NamedTuple):
@@ -129,6 +130,7 @@ CORPORA: dict[str, Corpus] = {
     "IEMOCAP": Corpus("IEMOCAP", "people"),
     "CMU-MOSEI": Corpus("CMU-MOSEI", "seeds only"),
     "synthetic": Corpus("synthetic", "synthetic"),
+    **{f"synthetic {name}": Corpus(f"synthetic {name}", "synthetic") for name in MECHANISMS},
 }
 
 EVIDENCE: dict[str, Evidence] = {

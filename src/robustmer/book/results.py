@@ -1,4 +1,4 @@
-"""Results as text, for the commands `robustmer results` and `robustmer rerun`."""
+"""Results as text, for the commands `robustmer results`, `robustmer rerun` and `robustmer export`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from robustmer.batch import Batch
 from robustmer.book import known
+from robustmer.conditions import CLEAN, Condition
 from robustmer.corpora import CORPORA
+from robustmer.evaluation import answers
 from robustmer.experiments.grid import compute
 from robustmer.experiments.ledger import Ledger
 from robustmer.experiments.papers import PAPERS, find, keys, ledger_of
 from robustmer.experiments.statistics import summarise
 from robustmer.experiments.tables import Results
+from robustmer.experiments.work import system_from
+from robustmer.systems.checkpoint import save
+from robustmer.tasks import Answers, Classify, Regress
 
 PLACE = [
     "dataset",
@@ -155,6 +162,48 @@ def rerun(key: str, device: str) -> Iterator[str]:
               if settings[0].get(name) != value]  # fmt: skip
     if unlike:
         yield f"The stored scores come from another environment, so their digits may differ: {', '.join(unlike)}"
+
+
+def export(key: str, folder: Path, device: str) -> Iterator[str]:
+    """Train one recipe of a paper again and write to a new folder: the system (`rm.load` reads it), its predictions for
+    every test sample under every condition of the tables, and the confusions of its classes.
+
+    Raises OSError for a folder that exists or cannot be written, LookupError for an unknown key, and ValueError for a
+    training that has no weights, or whose scores are no predictions of samples.
+    """
+    paper, profile, recipe = find(key)
+    if not isinstance(recipe.task, Classify | Regress):
+        raise ValueError(f"{key} is a {recipe.system.__name__} that predicts no label; there is nothing to export")
+    folder.mkdir(parents=True)
+    conditions = PAPERS[paper].recipes(profile, [recipe.corpus.name]).get(recipe, (CLEAN,))
+    with tempfile.TemporaryDirectory(prefix="robustmer-") as fresh:
+        ledger = Ledger(Path(fresh))
+        compute({recipe: ()}, ledger, device=device, again=True, keep=[recipe])
+        if (weights := ledger.weights(key)) is None:
+            raise ValueError(f"{key} has no weights: it {(ledger.training(key) or {}).get('outcome', 'failed')}")
+        system = system_from(recipe, weights.read_bytes(), device)
+    save(system, folder / "system.safetensors")
+    test = recipe.corpus.load().fold(recipe.fold).test
+    frames = [predictions(answers(system, test, condition), recipe.task, condition, test) for condition in conditions]
+    pd.concat(frames).to_csv(folder / "predictions.csv", index=False)
+    yield (
+        f"{recipe.system.__name__} on {recipe.corpus.dataset}, fold {recipe.fold}: the system and {len(test)} test "
+        f"samples under {len(conditions)} conditions are in {folder}"
+    )
+    if isinstance(recipe.task, Classify):
+        counts = pd.concat(frames).groupby(["condition", "label", "predicted"], sort=False).size().rename("samples")
+        counts.reset_index().to_csv(folder / "confusions.csv", index=False)
+
+
+def predictions(kept: Answers, task: Classify | Regress, condition: Condition, test: Batch) -> pd.DataFrame:
+    """A line for each sample: condition, sample, speaker, label, prediction and, of classes, their probabilities."""
+    frame = pd.DataFrame({"condition": str(condition), "sample": test.id, "speaker": test.speaker})
+    if isinstance(task, Regress):
+        return frame.assign(label=kept["label"], predicted=kept["output"][:, 0])
+    names = np.array(task.classes)
+    frame = frame.assign(label=names[kept["label"]], predicted=names[kept["output"].argmax(1)])
+    p = pd.DataFrame(kept["output"].softmax(1).numpy().round(6), columns=[f"p {name}" for name in names])
+    return pd.concat([frame, p], axis=1)
 
 
 def scores_of(ledger: Ledger, key: str) -> pd.Series:

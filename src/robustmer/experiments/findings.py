@@ -14,7 +14,7 @@ import pandas as pd
 
 from robustmer.corpora import named as corpora_named
 from robustmer.experiments.contrasts import Contrast
-from robustmer.experiments.papers import PAPERS, cdtp, judged, nmer, results
+from robustmer.experiments.papers import PAPERS, cdtp, infogan, judged, mcwsa, nmer, results
 from robustmer.experiments.papers.profiles import published
 from robustmer.experiments.tables import Label, Results
 from robustmer.noise import kind_power
@@ -187,7 +187,7 @@ def compared(first: str, second: str, estimate: Estimate, unit: str = "points") 
 
 
 def findings(measured: Results | None = None) -> list[Finding]:
-    """The six findings of the front page, at most 20 words each."""
+    """The findings of the front page, at most 20 words each."""
     return list(all_findings(results("nmer") if measured is None else measured))
 
 
@@ -240,14 +240,37 @@ def all_findings(measured: Results) -> Iterator[Finding]:
         f"Equal labels are not equal noise: impulse is {weaker:.2f} dB weaker than Gaussian noise of the same label.",
         "", "printed", "NMER, eq. 3 and 5", "nmer-noise-scheduler", (Estimate("dB", weaker),),
     )  # fmt: skip
+    cascade, _ = against("mcwsa", "ravdess_av_mel", mcwsa.BAR)
+    holds(cascade.low <= 0 <= cascade.high, "cascade attention and logistic regression cannot be told apart")
+    yield Finding(
+        f"On mel frames, cascade attention minus logistic regression is {signed(cascade.value)} points "
+        f"({interval(cascade)}).", "The paper has no linear baseline.",
+        "people", "RAVDESS-AV mel", "mcwsa-table-2", (cascade,),
+    )  # fmt: skip
+    longer, _ = against("infogan", "ravdess_speech", infogan.LONGER)
+    base, theirs = against("infogan", "ravdess_speech", infogan.BASELINE)
+    holds(longer.low <= 0 <= longer.high, "InfoGAN's features add nothing to longer training")
+    yield Finding(
+        f"Features from InfoGAN gain {signed(longer.value)} points over training the last layer longer "
+        f"({interval(longer)}).",
+        f"The paper prints {ends(theirs)} points over no augmentation (ours {signed(base.value)}), and no such control.",
+        "people", "RAVDESS speech", "infogan-table-2", (longer, base),
+    )  # fmt: skip
 
 
-def estimate_of(line: dict) -> Estimate:
-    return Estimate(f"NMER minus {line['row']}", *(line[name] for name in ("value", "low", "high", "p", "keys")))
+def against(paper: str, corpus: str, other: Label) -> tuple[Estimate, list[float]]:
+    """The paper's system minus another one, on a corpus with folds of speakers; and the printed differences."""
+    (contrast,) = [contrast for contrast in PAPERS[paper].planned(corpus) if contrast.rows[1] == other]
+    line = line_of(other, contrast, results(paper))
+    return estimate_of(line, str(contrast.rows[0])), list(printed(paper, contrast).values())
+
+
+def estimate_of(line: dict, first: str = "NMER") -> Estimate:
+    return Estimate(f"{first} minus {line['row']}", *(line[name] for name in ("value", "low", "high", "p", "keys")))
 
 
 def ends(values: list[float]) -> str:
-    return f"{signed(min(values))} to {signed(max(values))}"
+    return " to ".join(dict.fromkeys(signed(value) for value in (min(values), max(values))))
 
 
 def holds(condition: bool, sentence: str) -> None:
