@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from family import SmallProbe
 from robustmer.laws import SETTINGS
 from robustmer.systems import (
     CDTP,
@@ -13,11 +14,13 @@ from robustmer.systems import (
     SYSTEMS,
     AlignedSER,
     AugmentedSER,
+    AVTransformer,
     ClassGaussian,
     Completed,
     Completion,
     ConditionalGAN,
     FeatureDiffusion,
+    FrameStatistics,
     InfoGAN,
     LinearGaussian,
     MCWSAClassifier,
@@ -111,7 +114,7 @@ class SmallMCWSAClassifier(MCWSAClassifier):
         )
 
 
-UNLABELLED = (Completion, MCWSA)
+UNLABELLED = (Completion, MCWSA, FrameStatistics)
 """Systems that learn without labels and are judged by their own error."""
 
 
@@ -184,13 +187,24 @@ class SmallAugmentedSER(AugmentedSER):
         super().__init__(shapes, task, baseline, generator, maker, factor, fresh, partner, align, width, lr)
 
 
+class SmallAVTransformer(AVTransformer):
+    def __init__(self, shapes, task, width=16, heads=2, kernel=3, dropout=0.1, power=(), lr=1e-2):
+        super().__init__(shapes, task, width, heads, kernel, dropout, power, lr)
+
+
+class SmallFrameStatistics(FrameStatistics):
+    def __init__(self, shapes, task, static=12, power=(), lr=0.05):
+        super().__init__(shapes, task, static, power, lr)
+
+
 SMALL = {**SYSTEMS, "MulT": SmallMulT, "MPMM": SmallMPMM, "MPLMM": SmallMPLMM, "Completion": SmallCompletion,
          "CDTP": SmallCDTP, "UniMSE": SmallUniMSE, "MISAWithCompletion": SmallMISAWithCompletion,
          "MMIMWithCompletion": SmallMMIMWithCompletion, "UniMSEWithCompletion": SmallUniMSEWithCompletion,
          "MCWSA": SmallMCWSA, "MCWSAClassifier": SmallMCWSAClassifier, "AlignedSER": SmallAlignedSER,
          "InfoGAN": SmallInfoGAN, "FeatureDiffusion": SmallFeatureDiffusion, "ConditionalGAN": SmallConditionalGAN,
          "ClassGaussian": SmallClassGaussian,
-         "LinearGaussian": SmallLinearGaussian, "AugmentedSER": SmallAugmentedSER}  # fmt: skip
+         "LinearGaussian": SmallLinearGaussian, "AugmentedSER": SmallAugmentedSER,
+         "FrameStatistics": SmallFrameStatistics, "Probe": SmallProbe, "AVTransformer": SmallAVTransformer}  # fmt: skip
 
 
 def setting_of(system, name):
