@@ -36,6 +36,7 @@ PUBLIC = {
             "InfoGAN",
             "LinearGaussian",
         ),
+        *("DSAE", "JointMVAE", "Latents", "MDVAE"),
     ),
     "tasks": ("Classify", "OwnError", "Reconstruct", "Regress", "Task"),
     "training": ("fit", "seeded", "show_progress", "steps_of", "train"),

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def kl_to_standard(mu: Float[Tensor, "batch dim"], logvar: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+def kl_to_standard(mu: Float[Tensor, "*batch dim"], logvar: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
     """NMER eq. 6: KL(N(mu, exp logvar) || N(0, 1)) in nats, for each latent dimension. The caller sums or averages.
 
     The paper calls sigma "the variance"; with sigma the standard deviation eq. 6 is the exact KL.
@@ -31,7 +31,7 @@ def kl_between(
     return 0.5 * ((logvar - prior_logvar).exp() + apart - 1 - logvar + prior_logvar)
 
 
-def sample(mu: Float[Tensor, "batch dim"], logvar: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+def sample(mu: Float[Tensor, "*batch dim"], logvar: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
     """The reparameterisation trick: mu + sigma epsilon."""
     return mu + (0.5 * logvar).exp() * torch.randn_like(mu)
 
