@@ -6,7 +6,9 @@ from family import SmallProbe
 from robustmer.laws import SETTINGS
 from robustmer.systems import (
     CDTP,
+    DSAE,
     MCWSA,
+    MDVAE,
     MISA,
     MMIM,
     MPLMM,
@@ -22,6 +24,7 @@ from robustmer.systems import (
     FeatureDiffusion,
     FrameStatistics,
     InfoGAN,
+    JointMVAE,
     LinearGaussian,
     MCWSAClassifier,
     MulT,
@@ -114,7 +117,34 @@ class SmallMCWSAClassifier(MCWSAClassifier):
         )
 
 
-UNLABELLED = (Completion, MCWSA, FrameStatistics)
+class SmallMDVAE(MDVAE):
+    """Twelve samples of noise are no reason to leave the prior, so the KL hardly counts."""
+
+    def __init__(self, shapes, task, visual_codec=None, audio_codec=None, codecs=(), power=(), modalities=(), static=6,
+                 shared=4, own=3, width=32, window=4, beta=0.01, warm_up=0, kl_static="once", lr=5e-3):  # fmt: skip
+        super().__init__(shapes, task, visual_codec, audio_codec, codecs, power, modalities, static, shared, own, width,
+                         window, beta, warm_up, kl_static, lr)  # fmt: skip
+
+
+class SmallDSAE(DSAE):
+    """Of the first modality, where none is named."""
+
+    def __init__(self, shapes, task, visual_codec=None, audio_codec=None, modality=None, codecs=(), power=(), static=6,
+                 own=5, width=32, window=4, beta=0.01, warm_up=0, kl_static="once", lr=5e-3):  # fmt: skip
+        modality = modality or next(iter(shapes))
+        super().__init__(shapes, task, visual_codec, audio_codec, modality, codecs, power, static, own, width, window,
+                         beta, warm_up, kl_static, lr)  # fmt: skip
+
+
+class SmallJointMVAE(JointMVAE):
+    def __init__(self, shapes, task, visual_codec=None, audio_codec=None, codecs=(), power=(), shared=8, width=32,
+                 window=4, beta=0.01, warm_up=0, lr=5e-3):  # fmt: skip
+        super().__init__(
+            shapes, task, visual_codec, audio_codec, codecs, power, shared, width, window, beta, warm_up, lr
+        )
+
+
+UNLABELLED = (Completion, MCWSA, MDVAE, JointMVAE, FrameStatistics)
 """Systems that learn without labels and are judged by their own error."""
 
 
@@ -204,7 +234,8 @@ SMALL = {**SYSTEMS, "MulT": SmallMulT, "MPMM": SmallMPMM, "MPLMM": SmallMPLMM, "
          "InfoGAN": SmallInfoGAN, "FeatureDiffusion": SmallFeatureDiffusion, "ConditionalGAN": SmallConditionalGAN,
          "ClassGaussian": SmallClassGaussian,
          "LinearGaussian": SmallLinearGaussian, "AugmentedSER": SmallAugmentedSER,
-         "FrameStatistics": SmallFrameStatistics, "Probe": SmallProbe, "AVTransformer": SmallAVTransformer}  # fmt: skip
+         "FrameStatistics": SmallFrameStatistics, "Probe": SmallProbe, "AVTransformer": SmallAVTransformer,
+         "MDVAE": SmallMDVAE, "DSAE": SmallDSAE, "JointMVAE": SmallJointMVAE}  # fmt: skip
 
 
 def setting_of(system, name):

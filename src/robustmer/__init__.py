@@ -39,6 +39,7 @@ PUBLIC = {
             "InfoGAN",
             "LinearGaussian",
         ),
+        *("DSAE", "JointMVAE", "Latents", "MDVAE"),
     ),
     "tasks": ("AdaptedClassify", "Classify", "OwnError", "Reconstruct", "Regress", "Task"),
     "training": ("fit", "seeded", "show_progress", "steps_of", "train"),

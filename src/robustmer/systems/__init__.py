@@ -11,12 +11,14 @@ from robustmer.systems.completed import Completed, MISAWithCompletion, MMIMWithC
 from robustmer.systems.completion import Completion
 from robustmer.systems.feature_diffusion import FeatureDiffusion
 from robustmer.systems.frame_statistics import FrameStatistics
+from robustmer.systems.frame_vae import Latents
 from robustmer.systems.generators import ClassGaussian, ConditionalGAN, Generator, InfoGAN, LinearGaussian
 from robustmer.systems.if_mmin import IFMMIN
 from robustmer.systems.logreg import LogReg
 from robustmer.systems.majority import Majority
 from robustmer.systems.mctn import MCTN
 from robustmer.systems.mcwsa import MCWSA, MCWSAClassifier
+from robustmer.systems.mdvae import DSAE, JointMVAE, MDVAE
 from robustmer.systems.men import MEN
 from robustmer.systems.misa import MISA
 from robustmer.systems.mmim import MMIM
@@ -36,9 +38,10 @@ LIBRARY = (
     MCWSA, MCWSAClassifier,
     FrameStatistics, Probe, AVTransformer,
     AlignedSER, InfoGAN, ConditionalGAN, FeatureDiffusion, ClassGaussian, LinearGaussian, AugmentedSER,
+    MDVAE, DSAE, JointMVAE,
 )  # fmt: skip
 SYSTEMS: dict[str, type[System]] = {system.__name__: system for system in LIBRARY}
 
 __all__ = [
-    *SYSTEMS, "SYSTEMS", "AdamW", "Completed", "Generator", "Objective", "System", "Upstream", "count_parameters", "load", "save",
+    *SYSTEMS, "SYSTEMS", "AdamW", "Completed", "Generator", "Latents", "Objective", "System", "Upstream", "count_parameters", "load", "save",
 ]  # fmt: skip
