@@ -36,6 +36,7 @@ PUBLIC = {
             "InfoGAN",
             "LinearGaussian",
         ),
+        "VQVAE",
     ),
     "tasks": ("Classify", "OwnError", "Reconstruct", "Regress", "Task"),
     "training": ("fit", "seeded", "show_progress", "steps_of", "train"),
