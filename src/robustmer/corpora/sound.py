@@ -36,8 +36,8 @@ def centres(frames: int, sr: float = RATE, fps: float = FPS) -> Int[np.ndarray, 
 
 
 def frame_count(samples: int, sr: float = RATE, fps: float = FPS) -> int:
-    """The number of whole pictures that last as long as these samples; a rounding error is no missing sample."""
-    return int(samples * fps / sr + 1e-6)
+    """The number of whole pictures that last as long as these samples; half a sample less is a rounding error."""
+    return int((samples + 0.5) * fps / sr)
 
 
 def windows(
