@@ -24,6 +24,7 @@ PUBLIC = {
     "denoising": ("Denoising",),
     "regions": ("RegionNoise", "corrupt_box"),
     "swaps": ("Swap", "factor_reader"),
+    "resynthesis": ("Resynthesis",),
     "systems": (
         *("SYSTEMS", "AdamW", "Objective", "System", "Upstream", "count_parameters", "load", "save"),
         *("CDTP", "Completed", "Completion", "IFMMIN", "InvariantTeacher", "LogReg", "MCTN", "MEN", "MISA", "MMIM"),
@@ -40,6 +41,7 @@ PUBLIC = {
             "LinearGaussian",
         ),
         *("DSAE", "JointMVAE", "Latents", "MDVAE"),
+        "VQVAE",
     ),
     "tasks": ("AdaptedClassify", "Classify", "OwnError", "Reconstruct", "Regress", "Task"),
     "training": ("fit", "seeded", "show_progress", "steps_of", "train"),

@@ -2,6 +2,7 @@
 
 from robustmer import denoising as denoising  # their tasks, by name, for saved systems
 from robustmer import swaps as swaps
+from robustmer import resynthesis as resynthesis  # its task, by name, for saved systems
 from robustmer.systems.aligned import AlignedSER
 from robustmer.systems.augmented import AugmentedSER
 from robustmer.systems.av_transformer import AVTransformer
@@ -31,6 +32,7 @@ from robustmer.systems.probe import Probe
 from robustmer.systems.system import AdamW, Objective, System, Upstream, count_parameters
 from robustmer.systems.teacher import InvariantTeacher
 from robustmer.systems.unimse import UniMSE
+from robustmer.systems.vqvae import VQVAE
 
 LIBRARY = (
     Majority, LogReg, MEN, MCTN, MMIN, IFMMIN, InvariantTeacher, NMER, NMERWithoutVAE, MulT, MPMM, MPLMM, Completion,
@@ -39,6 +41,7 @@ LIBRARY = (
     FrameStatistics, Probe, AVTransformer,
     AlignedSER, InfoGAN, ConditionalGAN, FeatureDiffusion, ClassGaussian, LinearGaussian, AugmentedSER,
     MDVAE, DSAE, JointMVAE,
+    VQVAE,
 )  # fmt: skip
 SYSTEMS: dict[str, type[System]] = {system.__name__: system for system in LIBRARY}
 
