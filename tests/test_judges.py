@@ -11,12 +11,12 @@ from scipy.stats import pearsonr
 from robustmer.batch import collate
 from robustmer.budget import Budget
 from robustmer.conditions import CLEAN, Condition
-from robustmer.denoising import Denoising, central, clip_mean, interpolated, psnr
+from robustmer.denoising import Denoising, by_frame, central, clip_mean, interpolated
 from robustmer.evaluation import answers, score
 from robustmer.noise import stream
 from robustmer.regions import corrupt_box
 from robustmer.swaps import Swap, correlation, factor_reader
-from robustmer.systems import load, save
+from robustmer.systems import MDVAE, load, save
 from robustmer.systems.system import System
 from robustmer.tasks import OwnError, Reconstruct, task_from
 from robustmer.training import fit, seeded
@@ -204,7 +204,7 @@ def test_an_absent_sound_is_absent_from_denoising_too():
 def test_psnr_is_a_mean_over_frames():
     x, mask = torch.zeros(1, 3, 1, 2, 2), torch.tensor([[True, True, False]])
     made = torch.tensor([0.1, 0.01, 5.0]).reshape(1, 3, 1, 1, 1).expand(1, 3, 1, 2, 2)
-    assert float(psnr(x, mask, made)) == pytest.approx((20 + 40) / 2, abs=1e-4)
+    assert float(by_frame(x, mask, made)) == pytest.approx((20 + 40) / 2, abs=1e-4)
 
 
 @pytest.mark.parametrize(("options", "message"), [
@@ -238,3 +238,16 @@ def test_a_judge_moves_nothing():
     for task in (SWAP, Denoising(BOXES), Reconstruct()):
         score(system, batch, CLEAN, task)
     assert all(torch.equal(tensor, before[name]) for name, tensor in system.state_dict().items())
+
+
+def test_the_judges_score_mdvae():
+    """A latent of one modality moves its own attribute alone, also behind chains of latents."""
+    with seeded("mdvae"):
+        system = MDVAE({"audio": (5,), "visual": (1, 14, 12)}, SWAP, static=6, shared=4, own=3, width=32)
+    scores = score(system, clips(), CLEAN)
+    for metric in ("PCC", "MAE"):
+        assert scores[f"{metric} mouth audio"] == pytest.approx(scores[f"{metric} mouth none"], abs=1e-6)
+        assert scores[f"{metric} loudness visual"] == pytest.approx(scores[f"{metric} loudness none"], abs=1e-6)
+        assert scores[f"{metric} mouth shared"] != scores[f"{metric} mouth none"]
+    scores = score(system, clips(), CLEAN, Denoising(BOXES))
+    assert all(np.isfinite(value) for value in scores.values())

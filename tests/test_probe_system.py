@@ -16,8 +16,8 @@ from robustmer.corpora.dependent import dependent, person_dependent
 from robustmer.evaluation import evaluate, score
 from robustmer.experiments.recipe import Recipe
 from robustmer.noise import NoiseScheduler, stream
-from robustmer.systems import AVTransformer, FrameStatistics, count_parameters, load, save
-from robustmer.systems.probe import Coded, Probe, labelled
+from robustmer.systems import MDVAE, AVTransformer, FrameStatistics, LogReg, count_parameters, load, save
+from robustmer.systems.probe import Probe, labelled
 from robustmer.tasks import AdaptedClassify, Classify, OwnError, task_from
 from robustmer.training import fit, train
 
@@ -118,8 +118,9 @@ def test_a_probe_of_a_recipe_starts_from_a_trained_system():
     model = Recipe(Family, CORPUS, task=OwnError(), budget=SHORT)
     recipe = Recipe(SmallProbe, CORPUS, budget=SHORT, upstream={"model": model})
     assert recipe.upstream == {"model": model}
-    with pytest.raises(NotImplementedError, match="reads the code of a trained system"):
-        Coded().code(CORPUS.samples)
+    with pytest.raises(ValueError, match="LogReg has no code"):
+        Probe(CORPUS.shapes, CORPUS.task(), LogReg(CORPUS.shapes, CORPUS.task()))
+    assert Recipe(Probe, CORPUS).upstream["model"].system is MDVAE
 
 
 @pytest.mark.parametrize(("options", "task", "message"), [

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from robustmer.batch import Batch
+from robustmer.metrics.pictures import psnr
 from robustmer.metrics.reconstruction import mean_over_frames
 from robustmer.noise import stream
 from robustmer.regions import Box, corrupt_box, inside
@@ -96,16 +97,16 @@ class Denoising(Task):
 
     def in_box(self, original: Pictures, hit: Bool[Tensor, "batch time"], box: Box, made: Pictures) -> Tensor:
         region = inside(box, tuple(original.shape[2:]))
-        return psnr(original[region], hit, made[region])
+        return by_frame(original[region], hit, made[region])
 
     def scores(self, answers: Answers) -> dict[str, float]:
         return {name: float(values.double().nanmean()) for name, values in answers.items()}
 
 
-def psnr(x: Pictures, mask: Bool[Tensor, "batch time"], made: Pictures) -> Float[Tensor, "batch"]:
+def by_frame(x: Pictures, mask: Bool[Tensor, "batch time"], made: Pictures) -> Float[Tensor, "batch"]:
     """Peak signal-to-noise ratio in dB of pictures in [0, 1], a mean over frames of each frame's; at most 100."""
-    error = (x - made).square().flatten(2).mean(2)
-    return mean_over_frames(-10 * torch.log10(error.clamp(min=1e-10))[..., None], mask)
+    error = (x - made).square().flatten(2).mean(2).clamp(min=1e-10)
+    return mean_over_frames(psnr(error)[..., None], mask)
 
 
 def central(batch: Batch, frames: int) -> Batch:

@@ -14,6 +14,7 @@ from torch import Tensor
 from robustmer.batch import Batch, Shape
 from robustmer.nn.encoders import mlp
 from robustmer.nn.transport import barycentric_map, transport_plan
+from robustmer.systems.mdvae import MDVAE
 from robustmer.systems.system import AdamW, Objective, System, Upstream
 from robustmer.tasks import AdaptedClassify, OfLabel, OwnError, Task
 
@@ -21,17 +22,6 @@ HEADS = {"MLR": (), "MLP": (128, 128)}
 """Widths of the hidden layers. The paper states two hidden layers and not their widths."""
 KNOWN = 4096
 """The most codes of train samples that a probe keeps for domain adaptation."""
-
-
-class Coded(System):
-    """Base of systems with a code of a sample: one vector of as many values as their option `static`, such as w of
-    MDVAE."""
-
-    def code(self, observed: Batch) -> Float[Tensor, "batch code"]:
-        raise NotImplementedError(
-            'a probe reads the code of a trained system; give it as upstream={"model": ...}, with a method '
-            "code(observed) that returns a vector for each sample"
-        )
 
 
 class Probe(System):
@@ -44,7 +34,7 @@ class Probe(System):
     """
 
     phase = "probe"
-    upstream = {"model": Upstream(Coded, task=OwnError())}
+    upstream = {"model": Upstream(MDVAE, task=OwnError())}
 
     def __init__(
         self, shapes: Mapping[str, Shape], task: Task, model: System, head: str = "MLR", share: float = 1.0,
@@ -56,7 +46,12 @@ class Probe(System):
         if not isinstance(task, OfLabel):
             raise ValueError(f"a probe predicts a label, and {task} has none; give it Classify(...)")
         self.model, self.share, self.optimizer = model, share, AdamW(lr)
-        width = model.settings["static"]
+        width = model.settings.get("static") if hasattr(model, "code") else None
+        if not width:
+            raise ValueError(
+                f"{type(model).__name__} has no code of a sample; a probe starts from a system with the option static and "
+                "a method code(observed), such as MDVAE"
+            )
         self.head = mlp(width, *HEADS[head], task.outputs)
         self.rows: dict[str, int] = {}
         if isinstance(task, AdaptedClassify):
