@@ -139,7 +139,8 @@ class Batch:
             speaker=self.speaker[host],
             id=self.id[host],
             targets={
-                name: target[:, : longest.get(FRAMEWISE.get(name))][device] for name, target in self.targets.items()
+                name: (target[:, : longest.get(FRAMEWISE[name])] if name in FRAMEWISE else target)[device]
+                for name, target in self.targets.items()
             },
         )
         chosen.__dict__["lengths"] = lengths
