@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from robustmer.batch import mean_over_time
+from robustmer.batch import collate, mean_over_time
+from robustmer.corpora import Corpus, Split, folds_by_group
 from robustmer.systems import Probe, System, Upstream
 from robustmer.tasks import OwnError
 
@@ -77,3 +78,18 @@ class SmallProbe(Probe):
 class SmallMLP(SmallProbe):
     def __init__(self, shapes, task, model, head="MLP", share=1.0, lr=5e-3):
         super().__init__(shapes, task, model, head, share, lr)
+
+
+def clips_corpus(name="synthetic AV", samples=72, frames=12, seed=0):
+    """Noise in the layout of talking faces: six people in five folds, four emotions at three levels."""
+    draw, at = np.random.default_rng(seed), np.arange(samples)
+    person = at // 12 % 6
+    faces = [draw.integers(0, 256, (frames, 1, 16, 16)).astype(np.uint8) for _ in at]
+    sound = [draw.gamma(1.0, 1.0, (frames, 513)) for _ in at]
+    labels = {"emotion": at % 4, "level": at // 4 % 3}
+    batch = collate({"audio": sound, "visual": faces}, labels, speaker=[f"p{i}" for i in person], name=name)
+    phase = torch.from_numpy(draw.uniform(-3, 3, (samples, frames, 513))).float()
+    folds = folds_by_group(person, [[i] for i in range(5)], [[i + 1] for i in range(5)])
+    classes = {"emotion": ("happy", "angry", "sad", "neutral"), "level": ("low", "medium", "high")}
+    return Corpus(name, batch.replace(targets={"audio phase": phase}), classes, Split("by speaker", folds),
+                  standardise=False, boxes={"mouth": (8, 14, 4, 12)})  # fmt: skip

@@ -149,14 +149,18 @@ class Trainings:
         elif kind is systems.FrameStatistics:
             budget, task = self.stages.probe, OwnError()
         else:
-            kept = {key: value for key, value in self.stages.size.items() if kind is not systems.JointMVAE or key != "static"}
+            kept = {
+                key: value
+                for key, value in self.stages.size.items()
+                if kind is not systems.JointMVAE or key != "static"
+            }
             upstream = {f"{m}_codec": self.model(f"VQ-VAE {m}", fold, seed) for m in options.get("codecs", ())}
             budget, options = steps(1, checks=1) if "random" in name else budget, {**options, **kept}
         return Recipe(kind, self.grid.corpus, CLEAN, task, fold, seed, budget, options, upstream)
 
     def task(self, name: str) -> Resynthesis:
-        modalities = [m for m in CODECS if name.endswith(m)] or [*CODECS]
-        quality = [of for m in modalities for of in (self.stages.sound if m == "audio" else QUALITY[m])]
+        modalities = tuple(m for m in CODECS if name.endswith(m)) or CODECS
+        quality = tuple(of for m in modalities for of in (self.stages.sound if m == "audio" else QUALITY[m]))
         return Resynthesis(modalities, quality, self.boxes if "visual" in modalities else ())
 
     def probe(self, row: Row, label: str, setting: str, fold: int, seed: int) -> Recipe:

@@ -62,7 +62,8 @@ def of_emotion(table: Table) -> list[Claim]:
     rival, wav2vec, mult = Row("AV transformer"), "wav2vec", Row("MulT")
     first = "MEAD PI emotion category"
     falls = tuple(
-        Contrast(f"{hero}: PD \u2212 PI, {label}", *((Place(why=OTHER_FOLDS),) for _ in "ab")) for label in ("emotion", "level")
+        Contrast(f"{hero}: PD \u2212 PI, {label}", *((Place(why=OTHER_FOLDS),) for _ in "ab"))
+        for label in ("emotion", "level")
     )
     return [
         Claim("3.6", "w of both modalities is ahead of w of one, in emotions",
