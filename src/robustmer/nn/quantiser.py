@@ -9,6 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 Vectors = Float[Tensor, "vector width"]
+CHUNK = 2048
+"""Vectors whose distances are computed at a time: those of 128 codes fit a processor's cache."""
 
 
 class Quantised(NamedTuple):
@@ -59,8 +61,9 @@ class Quantiser(nn.Module):
 
     def nearest(self, x: Vectors) -> Int[Tensor, "vector"]:
         """The number of the code with the smallest Euclidean distance, the first of equals."""
-        half = 0.5 * self.codebook.square().sum(1)
-        return torch.addmm(half, x, self.codebook.T, alpha=-1).argmin(1)
+        half, codes = 0.5 * self.codebook.square().sum(1), self.codebook.T  # |x - e|^2 / 2 without |x|^2
+        parts = [torch.addmm(half, part, codes, alpha=-1).argmin(1) for part in x.split(CHUNK)]
+        return torch.cat(parts)
 
     @torch.no_grad()
     def begin(self, x: Vectors) -> None:
