@@ -36,6 +36,7 @@ PUBLIC = {
             "InfoGAN",
             "LinearGaussian",
         ),
+        "VQVAE",
         *("DSAE", "JointMVAE", "Latents", "MDVAE"),
     ),
     "tasks": ("Classify", "OwnError", "Reconstruct", "Regress", "Task"),

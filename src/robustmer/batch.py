@@ -98,7 +98,7 @@ class Batch:
     def frames(self, modality: str) -> tuple[Float[Tensor, "batch time ..."], Bool[Tensor, "batch time"]]:
         """The frames (B, T, *feature) of a modality as floats, zeros where absent or padded, and their mask (B, T)."""
         x, mask = self.x[modality], self.mask[modality] & self.present[modality][:, None]
-        x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
+        x = as_numbers(x)
         return torch.where(mask.reshape(*mask.shape, *[1] * (x.ndim - 2)), x, 0.0), mask
 
     def replace(self, **changes) -> Batch:
@@ -138,6 +138,11 @@ class Batch:
         )
         chosen.__dict__["lengths"] = lengths
         return chosen
+
+
+def as_numbers(x: Shaped[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Bytes as numbers in [0, 1], other values as float32."""
+    return x.float() / 255 if x.dtype == torch.uint8 else x.float()
 
 
 def ordered(modalities: Iterable[str]) -> tuple[str, ...]:

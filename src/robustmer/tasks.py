@@ -41,7 +41,7 @@ class Task:
     def selects_by(self) -> str:
         return self.metrics[0]
 
-    lower_is_better = frozenset({"mae", "MSE", "error"})
+    lower_is_better = frozenset({"mae", "MSE", "IS", "error"})
 
     def loss(self, output: Output, batch: Batch) -> Tensor:
         """The loss of a batch, a mean over its samples."""

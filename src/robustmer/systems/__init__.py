@@ -26,12 +26,14 @@ from robustmer.systems.nmer import NMER, NMERWithoutVAE
 from robustmer.systems.system import AdamW, Objective, System, Upstream, count_parameters
 from robustmer.systems.teacher import InvariantTeacher
 from robustmer.systems.unimse import UniMSE
+from robustmer.systems.vqvae import VQVAE
 
 LIBRARY = (
     Majority, LogReg, MEN, MCTN, MMIN, IFMMIN, InvariantTeacher, NMER, NMERWithoutVAE, MulT, MPMM, MPLMM, Completion,
     CDTP, MISA, MMIM, UniMSE, MISAWithCompletion, MMIMWithCompletion, UniMSEWithCompletion,
     MCWSA, MCWSAClassifier,
     AlignedSER, InfoGAN, ConditionalGAN, FeatureDiffusion, ClassGaussian, LinearGaussian, AugmentedSER,
+    VQVAE,
     MDVAE, DSAE, JointMVAE,
 )  # fmt: skip
 SYSTEMS: dict[str, type[System]] = {system.__name__: system for system in LIBRARY}
