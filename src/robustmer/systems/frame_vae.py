@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import mse_loss, pad
 
 from robustmer.batch import Batch, Shape
 from robustmer.metrics.reconstruction import FLOOR, itakura_saito
@@ -165,7 +165,7 @@ class FrameVAE(System):
                     else self.encoded(m, x, mask)
                 )
             more = time - x.shape[1]
-            made[m] = pad(x, (0, 0, 0, more)), pad(mask, (0, more))
+            made[m] = (pad(x, (0, 0, 0, more)), pad(mask, (0, more))) if more else (x, mask)
         return made
 
     def features(self, inputs: Inputs) -> dict[str, Frames]:
@@ -262,7 +262,7 @@ class FrameVAE(System):
         """Of each frame, without the terms that do not depend on the system."""
         if modality in self.power:
             return itakura_saito(x, decoded.clamp(-50, 50).exp()).sum(-1)
-        return (0.5 if self.once else 1.0) * (decoded - x).square().sum(-1)
+        return (0.5 if self.once else 1.0) * mse_loss(decoded, x, reduction="none").sum(-1)
 
 
 def cropped(batch: Batch, start: Tensor, frames: int) -> Batch:
