@@ -40,8 +40,8 @@ LIBRARY = (
     MCWSA, MCWSAClassifier,
     FrameStatistics, Probe, AVTransformer,
     AlignedSER, InfoGAN, ConditionalGAN, FeatureDiffusion, ClassGaussian, LinearGaussian, AugmentedSER,
-    MDVAE, DSAE, JointMVAE,
     VQVAE,
+    MDVAE, DSAE, JointMVAE,
 )  # fmt: skip
 SYSTEMS: dict[str, type[System]] = {system.__name__: system for system in LIBRARY}
 

@@ -10,17 +10,17 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import mse_loss, pad
 
 from robustmer.batch import Batch, Shape
+from robustmer.metrics.reconstruction import FLOOR, itakura_saito
 from robustmer.nn.encoders import mlp
 from robustmer.systems.system import AdamW, Objective, System, Upstream
+from robustmer.systems.vqvae import VQVAE
 from robustmer.tasks import Reconstruct, Task
 
 PIECE = 1024
 """Frames that a codec encodes or decodes at once."""
-TINY = 1e-10
-"""Added to both powers of an Itakura-Saito divergence, which an exact zero would make infinite."""
 
 Frames = Float[Tensor, "batch time _"]
 Mask = Bool[Tensor, "batch time"]
@@ -28,7 +28,7 @@ Inputs = Mapping[str, tuple[Frames, Mask]]
 """The values and the mask of each modality, all of the same number of frames."""
 
 CODECS = {
-    f"{m}_codec": Upstream(System, share=2.0, options={"modality": m}, task=Reconstruct((m,)))
+    f"{m}_codec": Upstream(VQVAE, share=2.0, options={"modality": m}, task=Reconstruct((m,)))
     for m in ("visual", "audio")
 }
 """The codecs that a system with `codecs` starts from. They train twice as long as it."""
@@ -165,14 +165,14 @@ class FrameVAE(System):
                     else self.encoded(m, x, mask)
                 )
             more = time - x.shape[1]
-            made[m] = pad(x, (0, 0, 0, more)), pad(mask, (0, more))
+            made[m] = (pad(x, (0, 0, 0, more)), pad(mask, (0, more))) if more else (x, mask)
         return made
 
     def features(self, inputs: Inputs) -> dict[str, Frames]:
         """Blocks B1 and B2, zeros where a modality is not observed."""
         made = {}
         for m, (x, mask) in inputs.items():
-            x = (x + TINY).log10() if m in self.power else x
+            x = (x + FLOOR).log10() if m in self.power else x
             made[m] = torch.where(mask[..., None], self.read[m](x) if m in self.read else x, 0.0)
         return made
 
@@ -261,9 +261,8 @@ class FrameVAE(System):
     def minus_log_likelihood(self, modality: str, x: Frames, decoded: Frames) -> Float[Tensor, "batch time"]:
         """Of each frame, without the terms that do not depend on the system."""
         if modality in self.power:
-            ratio = (x + TINY) / (decoded.clamp(-50, 50).exp() + TINY)
-            return (ratio - ratio.log() - 1).sum(-1)
-        return (0.5 if self.once else 1.0) * (decoded - x).square().sum(-1)
+            return itakura_saito(x, decoded.clamp(-50, 50).exp()).sum(-1)
+        return (0.5 if self.once else 1.0) * mse_loss(decoded, x, reduction="none").sum(-1)
 
 
 def cropped(batch: Batch, start: Tensor, frames: int) -> Batch:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from robustmer.batch import Batch, Shape
@@ -49,9 +49,10 @@ class MDVAE(FrameVAE):
                 layers = width // 16, (width // 4, width // 16), state, nn.Tanh
             self.of_modality[m] = Chain(own, size + shared, static, *layers)
 
-    def static_posterior(self, features: Mapping[str, Tensor], mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of w, (B, static)."""
-        together = torch.cat([*features.values()], dim=-1)
+    def static_posterior(
+        self, together: Float[Tensor, "batch time _"], mask: Bool[Tensor, "batch time"]
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of w, (B, static), from the features of all modalities side by side."""
         if self.of_sequence is None:
             return (together.new_zeros(len(mask), 0),) * 2
         known = mask.any(1, keepdim=True)
@@ -60,12 +61,13 @@ class MDVAE(FrameVAE):
 
     def posterior(self, inputs: Inputs, sample: bool) -> tuple[Latents, dict[str, Tensor]]:
         features, mask = self.features(inputs), mask_of(inputs)
-        mean, logvar = self.static_posterior(features, mask)
+        together = torch.cat([*features.values()], dim=-1)
+        mean, logvar = self.static_posterior(together, mask)
         kls = {"static": kl_to_standard(mean, logvar)} if self.static else {}
         static = drawn(mean, logvar) if sample else mean
         shared = static.new_zeros(*mask.shape, 0)
         if self.of_all is not None:
-            (path,) = unroll([self.of_all], [torch.cat([*features.values()], dim=-1)], static, [mask], sample)
+            (path,) = unroll([self.of_all], [together], static, [mask], sample)
             shared, kls["shared"] = path.z, torch.where(mask[..., None], path.kl, 0.0)
         contexts = [torch.cat([features[m], shared], dim=-1) for m in self.modalities]
         observed = [inputs[m][1] for m in self.modalities]
@@ -79,7 +81,7 @@ class MDVAE(FrameVAE):
         if not self.static:
             raise ValueError(f"{type(self).__name__}(static=0) has no static latent to read; give static=84")
         inputs = self.values(observed)
-        return self.static_posterior(self.features(inputs), mask_of(inputs))[0]
+        return self.static_posterior(torch.cat([*self.features(inputs).values()], dim=-1), mask_of(inputs))[0]
 
 
 class DSAE(MDVAE):
