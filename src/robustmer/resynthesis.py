@@ -73,7 +73,9 @@ class Resynthesis(Task):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        return ("error", *self.names)
+        """The scores that are there whatever the clips: counts of codes need a codebook."""
+        plain = [name for name in self.names if name not in (*VOICES, *CODES)]
+        return ("error", *plain, *(f"{name}, {phase}" for name in self.names if name in VOICES for phase in PHASES))
 
     def selecting(self) -> Resynthesis:
         """The error alone: listening to every validation clip would take longer than the training."""
