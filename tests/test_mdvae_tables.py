@@ -136,3 +136,13 @@ def test_scored_recipes_are_not_scored_again(ledger, forked):
     assert compute({recipe: (CLEAN,)}, ledger, progress=False).trained == 1
     summary = compute({recipe: (CLEAN,)}, ledger, progress=False)
     assert (summary.trained, summary.scored) == (0, 0)
+
+
+def test_few_labels_are_fewer_labels_and_nothing_else():
+    part = TABLES["12"].where(metric="UA", system="VQ-MDVAE")
+    full = recipes_of(TABLES["4"], Row("VQ-MDVAE", "MLR"), metric="UA", setting="PD", label="emotion")
+    for column in part.columns:
+        for cell, other in zip(part.cells[Row("VQ-MDVAE", "MLR"), column].cells, full, strict=True):
+            assert cell.recipe.options == other.options | {"share": column.share}
+            assert cell.recipe.upstream == other.upstream and (cell.recipe == other) == (column.share == 1)
+    assert str(part.columns[0]) == "UA, emotion, PD, 0.01 of the labels"

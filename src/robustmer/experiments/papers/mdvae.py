@@ -106,16 +106,18 @@ class Row(NamedTuple):
 
 class Column(NamedTuple):
     """A metric; of sound with the phase that it was made with, of pictures in a box if one is named; of a label in the
-    person-dependent (PD) or person-independent (PI) setting."""
+    person-dependent (PD) or person-independent (PI) setting, learnt from a share of the labels."""
 
     metric: str
     phase: str = ""
     box: str = ""
     label: str = ""
     setting: str = ""
+    share: float = 1.0
 
     def __str__(self) -> str:
-        return ", ".join(filter(None, self))
+        few = f"{self.share:g} of the labels" if self.share < 1 else ""
+        return ", ".join(filter(None, (*self[:5], few)))
 
     @property
     def score(self) -> str:
@@ -126,6 +128,7 @@ HERO, PLAIN, BAR = Row("VQ-MDVAE"), Row("MDVAE"), Row("majority class")
 FAMILY = ("VQ-VAE", "DSAE", "MDVAE", "VQ-DSAE", "VQ-MDVAE", "VQ-JointMVAE")
 HEADS = {"MLR": "MLR", "MLP": "MLP", "DA + MLR": "MLR"}
 LABELS = {"emotion": "emotion category", "level": "emotion intensity level"}
+SHARES = (0.01, 0.03, 0.1, 0.3, 1.0)
 CODES = ("VQ-DSAE audio", "VQ-DSAE visual", "VQ-MDVAE", "random VQ-MDVAE", "frame statistics")
 
 
@@ -163,7 +166,7 @@ class Trainings:
         quality = tuple(of for m in modalities for of in (self.stages.sound if m == "audio" else QUALITY[m]))
         return Resynthesis(modalities, quality, self.boxes if "visual" in modalities else ())
 
-    def probe(self, row: Row, label: str, setting: str, fold: int, seed: int) -> Recipe:
+    def probe(self, row: Row, label: str, setting: str, fold: int, seed: int, share: float = 1.0) -> Recipe:
         """A classifier on frozen codes, or a supervised system where the row has no classifier. In the setting PD codes
         come from the system of the first fold: it is not trained on labels, so it may know the unlabelled test clips."""
         corpus = self.grid.corpus if setting == "PI" else dependent(self.grid.corpus)
@@ -172,7 +175,7 @@ class Trainings:
             return Recipe(kind, corpus, CLEAN, Classify(label), fold, seed, self.stages.supervised, options)
         task: Task = AdaptedClassify(label) if "DA" in row.classifier else Classify(label)
         upstream = {"model": self.model(row.system, fold if setting == "PI" else self.grid.folds[0], seed)}
-        options = {"head": HEADS[row.classifier]}
+        options = {"head": HEADS[row.classifier], "share": share}
         return Recipe(systems.Probe, corpus, CLEAN, task, fold, seed, self.stages.probe, options, upstream)
 
     def place(self, recipe, score: str, shown: Mapping[str, float] | None = None) -> Place:
@@ -247,12 +250,23 @@ def places_of_emotion(trainings: Trainings) -> Places:
     return places
 
 
+def places_of_shares(trainings: Trainings) -> Places:
+    """Fig. 12: accuracy by the share of the train samples that have a label, in the person-dependent setting."""
+    return {
+        (Row(code, "MLR"), Column(metric, label="emotion", setting="PD", share=share)): trainings.place(
+            partial(trainings.probe, Row(code, "MLR"), "emotion", "PD", share=share), metric
+        )
+        for code, share, metric in product(CODES, SHARES, ("WA", "UA"))
+    }
+
+
 @lru_cache(maxsize=8)
 def tables(
     profile: str = "paper", corpus: str | Corpus | Request = "synthetic_av", first_seed: int = 0,
     seeds: int | None = None, folds: tuple[int, ...] | None = None,
 ) -> Mapping[str, Table]:  # fmt: skip
-    """The tables on one corpus: "2" (resynthesis of sound), "3" (of pictures) and, where clips have emotions, "4"."""
+    """The tables on one corpus: "2" (resynthesis of sound), "3" (of pictures) and, where clips have emotions, "4" and "12",
+    the numbers of Fig. 12."""
     pixels = chosen(PIXELS, profile, "profile")
     boxes = {} if isinstance(corpus, str) else getattr(corpus, "boxes", {})
     if corpus in BOXES[64]:
@@ -267,6 +281,7 @@ def tables(
     ]
     if {*LABELS} <= {*grid.corpus.labels}:
         made.append(grid.table("4", "emotion and its level from w", places_of_emotion(trainings), BAR))
+        made.append(grid.table("12", "emotion from w with few labels", places_of_shares(trainings)))
     return {table.number: table for table in made}
 
 
