@@ -142,6 +142,6 @@ def count(corpus: Corpus, label: str) -> dict[str, int]:
     people, of_each = np.unique(corpus.samples.speaker, return_counts=True)
     facts = {"samples": len(corpus), "speakers": len(people)}
     facts |= {f"samples in {part} of fold 0": len(i) for part, i in zip(PARTS, corpus.split.folds[0], strict=True)}
-    for number, name in enumerate(corpus.labels[label]):
+    for number, name in enumerate(corpus.labels.get(label, ())):  # clips of one's own may have none
         facts[f"samples with label {number} ({name})"] = int((corpus.samples.labels[label] == number).sum())
     return facts | {f"samples of speaker {name}": int(n) for name, n in zip(people, of_each, strict=True)}
