@@ -83,7 +83,8 @@ class VQVAE(System):
     Table A.6 prints kernel sizes that lead to 127, 254 and 510 bins. Those of its first and its last upsampling are
     swapped, which leads to 128, 256 and 513. A residual block activates first and adds its plain input. With
     `residual="narrow"` the blocks and the extra convolution beside them are those of the released code. `log_input`
-    feeds the logarithm of the power to the encoder. `width`, `codes` and `code_width` replace the published sizes.
+    feeds the logarithm of the power to the encoder. `width`, `codes` and `code_width` replace the published sizes;
+    `restart` is that of the `Quantiser`.
     The paper states neither learning rate nor batch; 1e-3, 64 and 1,024 are those of the released code.
 
     Raises ValueError for a modality that the corpus lacks, for pictures whose sides are no multiples of 8, for a number
@@ -95,7 +96,7 @@ class VQVAE(System):
     def __init__(
         self, shapes: Mapping[str, Shape], task: Task, modality: str = "visual", residual: str = "plain",
         log_input: bool = False, width: int | None = None, codes: int | None = None, code_width: int | None = None,
-        frames: int | None = None, lr: float = 1e-3,
+        frames: int | None = None, restart: float = 0.0, lr: float = 1e-3,
     ):  # fmt: skip
         super().__init__()
         shape = check_frame(shapes, modality)
@@ -109,7 +110,7 @@ class VQVAE(System):
         channels, code_width = (shape[0] if kind is PICTURE else 1), code_width or kind.code_width
         self.grid = (shape[1] // 8, shape[2] // 8) if kind is PICTURE else (1, shape[0] // 8)
         self.encoder, self.decoder = layers(kind, channels, width or kind.width, code_width, residual == "narrow")
-        self.quantiser = Quantiser(codes or kind.codes, code_width)
+        self.quantiser = Quantiser(codes or kind.codes, code_width, restart=restart)
         self.latent_width = code_width * self.grid[0] * self.grid[1]
         self.optimizer = functools.partial(torch.optim.Adam, lr=lr, fused=True)
         self.to(memory_format=torch.channels_last)
