@@ -123,6 +123,6 @@ class StaticEncoder(nn.Module):
     def forward(self, frames: Frames, mask: Bool[Tensor, "batch time"]) -> tuple[Tensor, Tensor]:
         """Mean and log-variance, (batch, size), from the first frames, which `mask` marks."""
         lengths = mask.sum(1).clamp(min=1).cpu()
-        if int(lengths.min()) < frames.shape[1]:
+        if (lengths < frames.shape[1]).any():
             frames = pack_padded_sequence(frames, lengths, batch_first=True, enforce_sorted=False)
         return gaussian(self.out(torch.cat([*self.gru(frames)[1]], dim=-1)))
