@@ -2,10 +2,13 @@
 
 import dataclasses
 
+from family import SmallProbe
 from robustmer.laws import SETTINGS
 from robustmer.systems import (
     CDTP,
+    DSAE,
     MCWSA,
+    MDVAE,
     MISA,
     MMIM,
     MPLMM,
@@ -13,12 +16,15 @@ from robustmer.systems import (
     SYSTEMS,
     AlignedSER,
     AugmentedSER,
+    AVTransformer,
     ClassGaussian,
     Completed,
     Completion,
     ConditionalGAN,
     FeatureDiffusion,
+    FrameStatistics,
     InfoGAN,
+    JointMVAE,
     LinearGaussian,
     MCWSAClassifier,
     MulT,
@@ -111,7 +117,34 @@ class SmallMCWSAClassifier(MCWSAClassifier):
         )
 
 
-UNLABELLED = (Completion, MCWSA)
+class SmallMDVAE(MDVAE):
+    """Twelve samples of noise are no reason to leave the prior, so the KL hardly counts."""
+
+    def __init__(self, shapes, task, visual_codec=None, audio_codec=None, codecs=(), power=(), modalities=(), static=6,
+                 shared=4, own=3, width=32, window=4, beta=0.01, warm_up=0, kl_static="once", lr=5e-3):  # fmt: skip
+        super().__init__(shapes, task, visual_codec, audio_codec, codecs, power, modalities, static, shared, own, width,
+                         window, beta, warm_up, kl_static, lr)  # fmt: skip
+
+
+class SmallDSAE(DSAE):
+    """Of the first modality, where none is named."""
+
+    def __init__(self, shapes, task, visual_codec=None, audio_codec=None, modality=None, codecs=(), power=(), static=6,
+                 own=5, width=32, window=4, beta=0.01, warm_up=0, kl_static="once", lr=5e-3):  # fmt: skip
+        modality = modality or next(iter(shapes))
+        super().__init__(shapes, task, visual_codec, audio_codec, modality, codecs, power, static, own, width, window,
+                         beta, warm_up, kl_static, lr)  # fmt: skip
+
+
+class SmallJointMVAE(JointMVAE):
+    def __init__(self, shapes, task, visual_codec=None, audio_codec=None, codecs=(), power=(), shared=8, width=32,
+                 window=4, beta=0.01, warm_up=0, lr=5e-3):  # fmt: skip
+        super().__init__(
+            shapes, task, visual_codec, audio_codec, codecs, power, shared, width, window, beta, warm_up, lr
+        )
+
+
+UNLABELLED = (Completion, MCWSA, MDVAE, JointMVAE, FrameStatistics)
 """Systems that learn without labels and are judged by their own error."""
 
 
@@ -184,13 +217,29 @@ class SmallAugmentedSER(AugmentedSER):
         super().__init__(shapes, task, baseline, generator, maker, factor, fresh, partner, align, width, lr)
 
 
-SMALL = {**SYSTEMS, "MulT": SmallMulT, "MPMM": SmallMPMM, "MPLMM": SmallMPLMM, "Completion": SmallCompletion,
+class SmallAVTransformer(AVTransformer):
+    def __init__(self, shapes, task, width=16, heads=2, kernel=3, dropout=0.1, power=(), lr=1e-2):
+        super().__init__(shapes, task, width, heads, kernel, dropout, power, lr)
+
+
+class SmallFrameStatistics(FrameStatistics):
+    def __init__(self, shapes, task, static=12, power=(), lr=0.05):
+        super().__init__(shapes, task, static, power, lr)
+
+
+OF_FRAMES = ("VQVAE",)
+"""Systems that read pictures or power spectra only; their own tests check the laws in settings of such frames."""
+
+SMALL = {**{name: system for name, system in SYSTEMS.items() if name not in OF_FRAMES},
+         "MulT": SmallMulT, "MPMM": SmallMPMM, "MPLMM": SmallMPLMM, "Completion": SmallCompletion,
          "CDTP": SmallCDTP, "UniMSE": SmallUniMSE, "MISAWithCompletion": SmallMISAWithCompletion,
          "MMIMWithCompletion": SmallMMIMWithCompletion, "UniMSEWithCompletion": SmallUniMSEWithCompletion,
          "MCWSA": SmallMCWSA, "MCWSAClassifier": SmallMCWSAClassifier, "AlignedSER": SmallAlignedSER,
          "InfoGAN": SmallInfoGAN, "FeatureDiffusion": SmallFeatureDiffusion, "ConditionalGAN": SmallConditionalGAN,
          "ClassGaussian": SmallClassGaussian,
-         "LinearGaussian": SmallLinearGaussian, "AugmentedSER": SmallAugmentedSER}  # fmt: skip
+         "LinearGaussian": SmallLinearGaussian, "AugmentedSER": SmallAugmentedSER,
+         "FrameStatistics": SmallFrameStatistics, "Probe": SmallProbe, "AVTransformer": SmallAVTransformer,
+         "MDVAE": SmallMDVAE, "DSAE": SmallDSAE, "JointMVAE": SmallJointMVAE}  # fmt: skip
 
 
 def setting_of(system, name):

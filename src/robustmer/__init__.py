@@ -21,12 +21,16 @@ PUBLIC = {
     "experiments.ledger": ("Ledger",),
     "experiments.recipe": ("Recipe",),
     "noise": ("ZEROS", "Gaussian", "Impulse", "Linear", "NoiseScheduler", "ScaledLinear", "stream"),
-    "regions": ("RegionNoise",),
+    "denoising": ("Denoising",),
+    "regions": ("RegionNoise", "corrupt_box"),
+    "swaps": ("Swap", "factor_reader"),
+    "resynthesis": ("Resynthesis",),
     "systems": (
         *("SYSTEMS", "AdamW", "Objective", "System", "Upstream", "count_parameters", "load", "save"),
         *("CDTP", "Completed", "Completion", "IFMMIN", "InvariantTeacher", "LogReg", "MCTN", "MEN", "MISA", "MMIM"),
         *("MISAWithCompletion", "MMIMWithCompletion", "MMIN", "MPLMM", "MPMM", "Majority", "MulT", "NMER"),
         *("MCWSA", "MCWSAClassifier", "NMERWithoutVAE", "UniMSE", "UniMSEWithCompletion"),
+        *("AVTransformer", "FrameStatistics", "Probe"),
         *(
             "AlignedSER",
             "AugmentedSER",
@@ -36,8 +40,10 @@ PUBLIC = {
             "InfoGAN",
             "LinearGaussian",
         ),
+        "VQVAE",
+        *("DSAE", "JointMVAE", "Latents", "MDVAE"),
     ),
-    "tasks": ("Classify", "OwnError", "Reconstruct", "Regress", "Task"),
+    "tasks": ("AdaptedClassify", "Classify", "OwnError", "Reconstruct", "Regress", "Task"),
     "training": ("fit", "seeded", "show_progress", "steps_of", "train"),
 }
 HOME = {name: module for module, names in PUBLIC.items() for name in names}

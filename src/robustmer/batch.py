@@ -20,6 +20,9 @@ MODALITIES = ("audio", "visual", "text")
 LETTERS = {"audio": "a", "visual": "v", "text": "l"}
 """Abbreviations of the modalities in NMER's tables. Any other modality is spelled out."""
 
+FRAMEWISE = {"audio phase": "audio"}
+"""Targets of a corpus with a value for every frame (B, T, ...), and the modality whose frames they follow."""
+
 Shape = tuple[int, ...]
 Scaling = Mapping[str, tuple[Tensor, Tensor]]
 """Mean and standard deviation of each modality, each of a frame's shape, with which features are standardised."""
@@ -52,7 +55,8 @@ class Batch:
     `labels` holds any number of labels: a class number (int64) or a number (float32) for every sample.
     `variance` is sigma^2 of NMER eq. 4 for each modality, measured on the train split of the fold: it sets the noise
     level on every split. `name` is that of the corpus, fold and split, and names the random streams.
-    `targets` holds the features that frozen parts of a system compute from the clean samples (`System.targets`).
+    `targets` holds what a corpus records beside its features, such as the "audio phase" of power spectra in radians, and
+    the features that frozen parts of a system compute from the clean samples (`System.targets`).
     `scaling` holds the statistics with which the features were standardised, or None.
     """
 
@@ -98,7 +102,7 @@ class Batch:
     def frames(self, modality: str) -> tuple[Float[Tensor, "batch time ..."], Bool[Tensor, "batch time"]]:
         """The frames (B, T, *feature) of a modality as floats, zeros where absent or padded, and their mask (B, T)."""
         x, mask = self.x[modality], self.mask[modality] & self.present[modality][:, None]
-        x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
+        x = as_numbers(x)
         return torch.where(mask.reshape(*mask.shape, *[1] * (x.ndim - 2)), x, 0.0), mask
 
     def replace(self, **changes) -> Batch:
@@ -134,10 +138,18 @@ class Batch:
             labels={name: label[device] for name, label in self.labels.items()},
             speaker=self.speaker[host],
             id=self.id[host],
-            targets={name: target[device] for name, target in self.targets.items()},
+            targets={
+                name: (target[:, : longest.get(FRAMEWISE[name])] if name in FRAMEWISE else target)[device]
+                for name, target in self.targets.items()
+            },
         )
         chosen.__dict__["lengths"] = lengths
         return chosen
+
+
+def as_numbers(x: Shaped[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Bytes as numbers in [0, 1], other values as float32."""
+    return x.float() / 255 if x.dtype == torch.uint8 else x.float()
 
 
 def ordered(modalities: Iterable[str]) -> tuple[str, ...]:

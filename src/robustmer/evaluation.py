@@ -72,7 +72,7 @@ def answers(system: System, test: Samples, condition: Condition, task: Task | No
 def task_for(system: System, task: Task | None) -> Task:
     """The task that scores a system: its own by default, or where `task` names the same label without classes."""
     own = system.settings["task"]
-    same = isinstance(task, Classify) and isinstance(own, Classify) and not task.classes and task.label == own.label
+    same = isinstance(task, Classify) and type(own) is type(task) and not task.classes and task.label == own.label
     return own if task is None or same else task
 
 

@@ -1,14 +1,42 @@
-"""RegionNoise: noise on a box of a picture, in a share of its frames."""
+"""corrupt_box: noise on a box of pictures; RegionNoise: the same as a corruption, in a share of the frames."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from robustmer.noise import Gaussian, Kind, draw
+
+
+Box = tuple[int, int, int, int]
+"""Top, bottom, left and right of a region: half-open ranges of rows and columns, as in `Corpus.boxes`."""
+
+
+def inside(box: Box, shape: tuple[int, ...]) -> tuple:
+    """The index of a box in pictures of this shape. Raises ValueError where the box leaves the picture."""
+    top, bottom, left, right = box
+    if len(shape) < 2 or not (0 <= top < bottom <= shape[-2] and 0 <= left < right <= shape[-1]):
+        raise ValueError(
+            f"a box of rows {top} to {bottom} and columns {left} to {right} does not fit frames of shape {shape}; give "
+            "pictures (..., height, width) and a box within them"
+        )
+    return (..., slice(top, bottom), slice(left, right))
+
+
+def corrupt_box(
+    x: Float[Tensor, "batch time ..."],
+    hit: Bool[Tensor, "batch time"],
+    box: Box,
+    noise: Float[Tensor, "batch time ..."],
+) -> Float[Tensor, "batch time ..."]:
+    """The pictures with noise, a tensor (B, T, ..., rows, columns) of the size of the box, added in the frames that are
+    hit. All other values stay as they are, bit for bit. Raises as `inside`."""
+    region, changed = inside(box, tuple(x.shape[2:])), x.clone()
+    changed[region] = torch.where(hit.reshape(*hit.shape, *[1] * (x.ndim - 2)), x[region] + noise, x[region])
+    return changed
 
 
 @dataclass(frozen=True)
@@ -48,17 +76,16 @@ class RegionNoise:
     ) -> Shaped[Tensor, "batch time ..."]:
         """The pictures in their own type, bytes or floats. Raises ValueError where the box leaves the picture."""
         top, left, height, width = self.box
-        if x.ndim < 4 or top + height > x.shape[-2] or left + width > x.shape[-1]:
-            raise ValueError(
-                f"a box of {self.box} does not fit frames of shape {tuple(x.shape[2:])}; give pictures "
-                "(..., height, width) and a box within them"
-            )
+        box = top, top + height, left, left + width
+        region = inside(box, tuple(x.shape[2:]))
         scale = 255.0 if x.dtype == torch.uint8 else 1.0
-        region = (..., slice(top, top + height), slice(left, left + width))
-        clean = x[region].float() / scale
+        clean = x.float() / scale
         hit = torch.rand(mask.shape, generator=generator, device=generator.device).to(x.device) < self.share
+        noise = self.std * draw(self.kind, tuple(clean[region].shape), generator).to(clean)
+        noisy = corrupt_box(clean, hit & mask, box, noise)[region].clamp(0, 1)
         hit = (hit & mask).reshape(*mask.shape, *[1] * (x.ndim - 2))
-        noisy = (clean + self.std * draw(self.kind, tuple(clean.shape), generator).to(clean)).clamp(0, 1)
         changed = x.clone()
-        changed[region] = torch.where(hit, (noisy * scale).round() if scale > 1 else noisy, clean * scale).to(x.dtype)
+        changed[region] = torch.where(hit, (noisy * scale).round() if scale > 1 else noisy, x[region].float()).to(
+            x.dtype
+        )
         return changed

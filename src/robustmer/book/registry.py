@@ -131,6 +131,9 @@ CORPORA: dict[str, Corpus] = {
     "CMU-MOSEI": Corpus("CMU-MOSEI", "seeds only"),
     "synthetic": Corpus("synthetic", "synthetic"),
     **{f"synthetic {name}": Corpus(f"synthetic {name}", "synthetic") for name in MECHANISMS},
+    "synthetic AV": Corpus("synthetic faces and voices", "synthetic"),
+    "GRID AV": Corpus("GRID, one speaker", "seeds only"),
+    "RAVDESS speech spectra": Corpus("RAVDESS speech as spectra", "people"),
 }
 
 EVIDENCE: dict[str, Evidence] = {

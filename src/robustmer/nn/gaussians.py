@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def kl_to_standard(mu: Float[Tensor, "batch dim"], logvar: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+def kl_to_standard(mu: Float[Tensor, "*batch dim"], logvar: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
     """NMER eq. 6: KL(N(mu, exp logvar) || N(0, 1)) in nats, for each latent dimension. The caller sums or averages.
 
     The paper calls sigma "the variance"; with sigma the standard deviation eq. 6 is the exact KL.
@@ -18,7 +18,20 @@ def kl_to_standard(mu: Float[Tensor, "batch dim"], logvar: Float[Tensor, "batch 
     return 0.5 * (logvar.exp() + mu.square() - 1 - logvar)
 
 
-def sample(mu: Float[Tensor, "batch dim"], logvar: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+def kl_between(
+    mu: Float[Tensor, "*batch dim"], logvar: Float[Tensor, "*batch dim"], prior_mu: Float[Tensor, "*batch dim"],
+    prior_logvar: Float[Tensor, "*batch dim"],
+) -> Float[Tensor, "*batch dim"]:  # fmt: skip
+    """KL(N(mu, exp logvar) || N(prior_mu, exp prior_logvar)) in nats, for each dimension.
+
+    >>> kl_between(*torch.tensor([[1.0], [0.0], [0.0], [0.0]]))
+    tensor([0.5000])
+    """
+    apart = (mu - prior_mu).square() * (-prior_logvar).exp()
+    return 0.5 * ((logvar - prior_logvar).exp() + apart - 1 - logvar + prior_logvar)
+
+
+def sample(mu: Float[Tensor, "*batch dim"], logvar: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
     """The reparameterisation trick: mu + sigma epsilon."""
     return mu + (0.5 * logvar).exp() * torch.randn_like(mu)
 

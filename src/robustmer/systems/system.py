@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from robustmer.batch import Batch, Samples, Scaling, Shape, check_modalities, ordered
 from robustmer.conditions import CLEAN, Condition, Mixture
@@ -234,6 +235,9 @@ def in_parts(system: System, function: Callable[[Batch], Output], samples: Sized
         system.train(training)
 
     def joined(pieces: list[Tensor]) -> Tensor:
+        if len({piece.shape[1:] for piece in pieces}) > 1:  # frames, of which the longest sample of a part decides
+            longest = max(piece.shape[1] for piece in pieces)
+            pieces = [pad(p, (0, 0) * (p.ndim - 2) + (0, longest - p.shape[1])) for p in pieces]
         both = torch.cat(pieces)
         return both if work is None else both[torch.as_tensor(np.argsort(order)).to(both.device)]
 

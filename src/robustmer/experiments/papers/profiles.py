@@ -124,8 +124,8 @@ def chosen(known: Mapping[str, T], name: str, what: str) -> T:
 
 
 def published(paper: str, table: int | str) -> pd.DataFrame:
-    """A table of a paper as transcribed: `value` as a number, every other column as printed. Raises LookupError for a
-    table that is not transcribed, FileNotFoundError outside of a project."""
+    """A table of a paper as transcribed: `value`, if it has one, as a number, every other column as printed. Raises
+    LookupError for a table that is not transcribed, FileNotFoundError outside of a project."""
     number = f"{table:02d}" if isinstance(table, int) else f"_{table}"
     return read_csv(project() / "results" / "published", f"{paper}_table{number}").copy()
 
@@ -139,6 +139,8 @@ def claims_of(paper: str) -> pd.DataFrame:
 def read_csv(folder: Path, name: str) -> pd.DataFrame:
     files = {file.stem: file for file in sorted(folder.glob("*.csv"))}
     frame = pd.read_csv(chosen(files, name, "published table"), dtype=str, keep_default_na=False)
+    if "value" not in frame:  # a table of layers
+        return frame
     return frame.assign(value=pd.to_numeric(frame["value"], errors="coerce"))
 
 
