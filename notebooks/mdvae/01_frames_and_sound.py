@@ -64,8 +64,9 @@ picture.show(
     "there.", "GRID AV")  # fmt: skip
 
 # %% [markdown]
-# An open mouth is dark, so the mean darkness of a box around it follows the lips. The eyes are the control: they move too, but not with
-# the syllables. The speaker pauses before and after the sentence, which makes slow correlations at all lags; the peak is what syllables add.
+# An open mouth is dark, so the mean darkness of a box around it follows the lips. The eyes are the control: their
+# correlation changes slowly with the lag. The speaker pauses before and after the sentence, which makes slow correlations at all lags. The
+# peak is what syllables add.
 #
 # ## One frame of sound a picture
 #
