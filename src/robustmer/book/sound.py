@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import io
-import wave
 from collections.abc import Mapping
 
 import numpy as np
@@ -13,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from robustmer.book import players
 from robustmer.corpora.media import filterbank
 
 RATE = 8000
@@ -52,19 +49,9 @@ def vocoded(frames: Float[Tensor, "frame band"], generator: torch.Generator) -> 
 
 def play(sounds: Mapping[str, Tensor], loudness: float = 0.12) -> None:
     """Display players for sounds (1, T, 1), all with the same loudness (root mean square, where 1 is full scale)."""
-    from IPython.display import display
-
-    players = []
+    tags = {}
     for name, sound in sounds.items():
         samples = sound.flatten().double().numpy()
-        samples = np.clip(samples * loudness / np.sqrt(np.square(samples).mean()), -1, 1)
-        file = io.BytesIO()
-        with wave.open(file, "wb") as out:
-            out.setparams((1, 2, RATE, 0, "NONE", ""))
-            out.writeframes((samples * 32767).astype("<i2").tobytes())
-        source = f"data:audio/wav;base64,{base64.b64encode(file.getvalue()).decode()}"
-        label = html.escape(name)
-        audio = f'<audio controls style="width: 100%" aria-label="{label}" src="{source}"></audio>'
-        players.append(f'<figure style="margin: 0; width: 14rem">{audio}<figcaption>{label}</figcaption></figure>')
-    page = f'<div style="display: flex; flex-wrap: wrap; gap: 1rem">{"".join(players)}</div>'
-    display({"text/html": page, "text/plain": ", ".join(sounds)}, raw=True)
+        samples = samples * loudness / np.sqrt(np.square(samples).mean())
+        tags[name] = players.tag("audio", players.wav(samples, RATE), name, "")
+    players.show(tags)
