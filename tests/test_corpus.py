@@ -8,10 +8,14 @@ import pytest
 import torch
 from robustmer import corpora
 from robustmer.batch import Batch, collate
+from robustmer.batching import with_targets
 from robustmer.conditions import Condition, corrupt
 from robustmer.corpora import Corpus, CorpusError, Split, mean_and_std, standardised
 from robustmer.corpora.scaling import OnDemand
 from robustmer.noise import NoiseScheduler, stream
+from robustmer.systems.system import in_parts
+from robustmer.tasks import Classify
+from toy import Tiny
 
 FOLDS = ((np.arange(4), np.arange(4, 6), np.arange(6, 8)),)
 
@@ -321,3 +325,41 @@ def test_names_from_data_are_escaped():
     with pytest.raises(CorpusError) as error:
         own(speaker=["\x1b[31mred"] * 8)
     assert "\x1b" not in str(error.value) and r"\x1b[31mred" in str(error.value)
+
+
+# What a corpus records beside its features
+
+
+def test_targets_of_a_corpus_follow_its_samples_and_stay_beside_those_of_a_system():
+    batch = collate({"audio": [np.ones((n, 2)) for n in (3, 1)], "visual": [np.ones((n, 1)) for n in (3, 1)]})
+    batch = batch.replace(targets={"audio phase": batch.x["audio"] * torch.tensor([[[1.0]], [[2.0]]])})
+    assert torch.equal(batch[[1]].targets["audio phase"], 2 * torch.ones(1, 1, 2))
+    corpus = Corpus("own", batch[[0, 1, 0]], {}, Split("own", (([0], [1], [2]),), speaker_disjoint=False))
+    assert corpus.fold(0).valid.targets["audio phase"].shape == (1, 1, 2)
+    assert not corpus.only("visual").fold(0).train.targets
+
+    class Doubler(Tiny):
+        def targets(self, clean):
+            return {"twice": 2 * clean.x["audio"]}
+
+    system = Doubler({"audio": (2,), "visual": (1,)}, Classify("emotion", ("no", "yes")))
+    targets = with_targets(system, batch).targets
+    assert (
+        torch.equal(targets["twice"], 2 * batch.x["audio"]) and targets["audio phase"] is batch.targets["audio phase"]
+    )
+
+
+def test_frames_of_parts_of_different_lengths_are_padded():
+    batch = collate({"audio": [np.ones((n, 2)) for n in (3, 1, 2)]})
+    system = Tiny({"audio": (2,)}, Classify("emotion", ("no", "yes")))
+    frames = in_parts(system, lambda part: part.frames("audio")[0], batch, batch_size=1)
+    assert torch.equal(frames, batch.frames("audio")[0])
+
+
+def test_a_box_lies_within_the_pictures():
+    samples = collate({"visual": [np.ones((2, 1, 8, 8), np.uint8)] * 3})
+    split = Split("own", (([0], [1], [2]),), speaker_disjoint=False)
+    assert Corpus("own", samples, {}, split, boxes={"mouth": (4, 8, 0, 8)}).boxes["mouth"] == (4, 8, 0, 8)
+    for box in ((4, 9, 0, 8), (4, 4, 0, 8), (-1, 2, 0, 8), (0, 8, 0, 16)):
+        with pytest.raises(CorpusError, match="the box 'mouth' has rows .* pictures have 8 rows and 8 columns"):
+            Corpus("own", samples, {}, split, boxes={"mouth": box})

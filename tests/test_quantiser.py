@@ -96,6 +96,18 @@ def test_codes_begin_at_vectors_of_the_first_batch_and_only_once():
     assert all((x[:5] == code).all(1).any() for code in few.codebook)
 
 
+def test_a_code_that_nothing_uses_begins_again_only_where_asked():
+    x = vectors()
+    for restart in (0.0, 0.5):
+        quantiser = made(restart=restart, decay=0.5)
+        quantiser.codebook[3], quantiser.total[3] = 1e3, 1e3
+        for _ in range(3):
+            quantiser(x)
+            quantiser.update()
+        near = bool((x == quantiser.codebook[3]).all(1).any()) or 3 in quantiser.eval()(x).index
+        assert near == bool(restart) and torch.isfinite(quantiser.codebook).all()
+
+
 def test_perplexity_lies_between_one_and_the_codes_in_use():
     for seed in range(5):
         out = made(seed=seed).eval()(vectors(seed=seed))

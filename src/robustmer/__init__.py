@@ -22,6 +22,7 @@ PUBLIC = {
     "experiments.recipe": ("Recipe",),
     "noise": ("ZEROS", "Gaussian", "Impulse", "Linear", "NoiseScheduler", "ScaledLinear", "stream"),
     "regions": ("RegionNoise",),
+    "resynthesis": ("Resynthesis",),
     "systems": (
         *("SYSTEMS", "AdamW", "Objective", "System", "Upstream", "count_parameters", "load", "save"),
         *("CDTP", "Completed", "Completion", "IFMMIN", "InvariantTeacher", "LogReg", "MCTN", "MEN", "MISA", "MMIM"),

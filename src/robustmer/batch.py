@@ -20,6 +20,9 @@ MODALITIES = ("audio", "visual", "text")
 LETTERS = {"audio": "a", "visual": "v", "text": "l"}
 """Abbreviations of the modalities in NMER's tables. Any other modality is spelled out."""
 
+FRAMEWISE = {"audio phase": "audio"}
+"""Targets of a corpus with a value for every frame (B, T, ...), and the modality whose frames they follow."""
+
 Shape = tuple[int, ...]
 Scaling = Mapping[str, tuple[Tensor, Tensor]]
 """Mean and standard deviation of each modality, each of a frame's shape, with which features are standardised."""
@@ -52,7 +55,8 @@ class Batch:
     `labels` holds any number of labels: a class number (int64) or a number (float32) for every sample.
     `variance` is sigma^2 of NMER eq. 4 for each modality, measured on the train split of the fold: it sets the noise
     level on every split. `name` is that of the corpus, fold and split, and names the random streams.
-    `targets` holds the features that frozen parts of a system compute from the clean samples (`System.targets`).
+    `targets` holds what a corpus records beside its features, such as the "audio phase" of power spectra in radians, and
+    the features that frozen parts of a system compute from the clean samples (`System.targets`).
     `scaling` holds the statistics with which the features were standardised, or None.
     """
 
@@ -134,7 +138,9 @@ class Batch:
             labels={name: label[device] for name, label in self.labels.items()},
             speaker=self.speaker[host],
             id=self.id[host],
-            targets={name: target[device] for name, target in self.targets.items()},
+            targets={
+                name: target[:, : longest.get(FRAMEWISE.get(name))][device] for name, target in self.targets.items()
+            },
         )
         chosen.__dict__["lengths"] = lengths
         return chosen

@@ -18,11 +18,12 @@ def on(samples: Samples, device: str) -> Samples:
 
 
 def with_targets(system: System, clean: Samples) -> Samples:
-    """The samples with `System.targets`, if the system has any: computed once for a Batch, else batch by batch."""
+    """The samples with `System.targets`, if the system has any, beside the targets of the corpus: computed once for a
+    Batch, else batch by batch."""
     if type(system).targets is System.targets:
         return clean
     if isinstance(clean, Batch):
-        return clean.replace(targets=in_parts(system, system.targets, clean))
+        return clean.replace(targets={**clean.targets, **in_parts(system, system.targets, clean)})
     return Targeted(clean, system)
 
 
@@ -41,7 +42,7 @@ class Targeted:
 
     def __getitem__(self, indices: np.ndarray) -> Batch:
         batch = self.samples[indices]
-        return batch.replace(targets=in_parts(self.system, self.system.targets, batch))
+        return batch.replace(targets={**batch.targets, **in_parts(self.system, self.system.targets, batch)})
 
 
 POOL = 16

@@ -63,6 +63,10 @@ class Task:
         """The score that selects weights, larger is better, and the loss."""
         raise NotImplementedError
 
+    def selecting(self) -> Task:
+        """The task whose answers select weights: with few scores, where all would take long."""
+        return self
+
     def check(self, batch: Batch) -> None:
         """Raises ValueError where the batch has no usable labels for the task."""
 

@@ -160,7 +160,7 @@ def refuse_infinite(system: System, step: int, values: Mapping[str, float]) -> N
 def validate(system: System, valid: Samples, parts: Mapping[Condition, int]) -> tuple[float, float]:
     """The score that selects weights and the loss of the task, means over the mixture, every sample under every
     condition. For the task `OwnError` both come from the system's error, always with the same random stream."""
-    task: Task = system.settings["task"]
+    task: Task = system.settings["task"].selecting()
     if isinstance(task, OwnError):
         system.eval()
         with seeded(valid.name, system.phase, "error"), torch.no_grad():

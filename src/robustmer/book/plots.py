@@ -137,6 +137,21 @@ def images(
     return figure
 
 
+def filmstrips(rows: Mapping[str, np.ndarray], width: int = WIDE) -> Figure:
+    """Pictures (N, H, W) from 0 to 1 in a row for each name, in shades of grey."""
+    from matplotlib import pyplot
+
+    count, height, side = next(iter(rows.values())).shape
+    tall = (width / count * height / side + 20) * len(rows)
+    with mpl.rc_context(STYLE):
+        figure, axes = pyplot.subplots(len(rows), 1, figsize=(width / 72, tall / 72), squeeze=False)
+        for ax, (name, pictures) in zip(axes.flat, rows.items(), strict=True):
+            ax.imshow(np.concatenate(list(pictures), axis=1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            ax.set_title(name)
+            ax.set_axis_off()
+    return figure
+
+
 def clouds(frame: pd.DataFrame, columns: int, width: int = WIDE, side: float = 0) -> Figure:
     """Points without axes, from the columns panel, series, x and y: `columns` panels a row, or two if narrow."""
     columns = columns if width >= 500 else 2

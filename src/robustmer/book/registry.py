@@ -129,6 +129,9 @@ CORPORA: dict[str, Corpus] = {
     "IEMOCAP": Corpus("IEMOCAP", "people"),
     "CMU-MOSEI": Corpus("CMU-MOSEI", "seeds only"),
     "synthetic": Corpus("synthetic", "synthetic"),
+    "synthetic AV": Corpus("synthetic faces and voices", "synthetic"),
+    "GRID AV": Corpus("GRID, one speaker", "seeds only"),
+    "RAVDESS speech spectra": Corpus("RAVDESS speech as spectra", "people"),
 }
 
 EVIDENCE: dict[str, Evidence] = {

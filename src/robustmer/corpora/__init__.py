@@ -12,18 +12,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from robustmer.corpora import catalogue, recordings, release
+from robustmer.corpora import catalogue, recordings, release, trees
 from robustmer.corpora.common import About, CorpusError, CorpusNotFound, data_folder
 from robustmer.corpora.corpus import Corpus, Fold, Split, folds_by_group
 from robustmer.corpora.layout import Layout
 from robustmer.corpora.scaling import mean_and_std, standardised
 from robustmer.corpora.synthetic import synthetic
+from robustmer.corpora.synthetic_av import synthetic_av
 
 __all__ = ["CORPORA", "About", "Corpus", "CorpusError", "CorpusNotFound", "Fold", "Layout", "Request", "Split", "check",
            "data_folder", "find", "folds_by_group", "is_available", "load", "mean_and_std", "named", "standardised",
-           "synthetic"]  # fmt: skip
+           "synthetic", "synthetic_av"]  # fmt: skip
 
-CORPORA: dict[str, Layout] = catalogue.CORPORA | recordings.CORPORA | release.CORPORA
+CORPORA: dict[str, Layout] = catalogue.CORPORA | recordings.CORPORA | trees.CORPORA | release.CORPORA
 
 
 def __getattr__(name: str) -> Layout:

@@ -129,9 +129,11 @@ class Corpus:
 
     `name` is that of the tables (`RAVDESS-AV`) and of the random streams. `samples` is a Batch, or any `Samples` that
     are read on demand. `labels` maps each label to its classes in the order of their numbers, or to () if it is a
-    number; every sample has a value of every label. `factors` holds the true factors of a synthetic corpus; `media(id)`
-    returns the recording of a sample, if there is one. Raises CorpusError for samples, labels and folds that do not
-    fit.
+    number; every sample has a value of every label. `standardise` is off where features have a zero and a unit of their
+    own, such as power spectra. `factors` holds the true factors of a synthetic corpus, (N, ...) or (N, T, ...); `boxes`
+    the regions of its pictures by name, as rows and columns (top, bottom, left, right), the ends excluded; `media(id)`
+    returns the recording of a sample, if there is one. Raises CorpusError for samples, labels, folds and boxes that do
+    not fit.
     """
 
     name: str
@@ -141,11 +143,13 @@ class Corpus:
     standardise: bool = True
     factors: Mapping[str, np.ndarray] = field(default_factory=dict)
     media: Callable[[str], object] | None = None
+    boxes: Mapping[str, tuple[int, int, int, int]] = field(default_factory=dict)
 
     def __post_init__(self):
         object.__setattr__(self, "labels", {label: tuple(classes) for label, classes in self.labels.items()})
         check_modalities(self.modalities, self.name)
         check_labels(self)
+        check_boxes(self)
         if isinstance(self.samples, Batch):
             check_frames(self.samples, self.name)
         object.__setattr__(self, "split", self.split.checked(self.name, self.samples))
@@ -256,6 +260,17 @@ class Corpus:
     def known(self) -> dict[int, dict]:
         """Statistics of the folds of samples that are read on demand."""
         return {}
+
+
+def check_boxes(corpus: Corpus) -> None:
+    """Raises CorpusError for a box that is empty or leaves the pictures."""
+    shape = corpus.shapes.get("visual", ())
+    for name, (top, bottom, left, right) in corpus.boxes.items() if len(shape) == 3 else ():
+        if not (0 <= top < bottom <= shape[1] and 0 <= left < right <= shape[2]):
+            raise CorpusError(
+                f"{corpus.name}: the box {name!r} has rows {top} to {bottom} and columns {left} to {right}; pictures have "
+                f"{shape[1]} rows and {shape[2]} columns"
+            )
 
 
 def check_labels(corpus: Corpus) -> None:

@@ -22,7 +22,7 @@ from robustmer.corpora.files import Problems, check_file
 class Layout:
     """A named corpus. `name` is its name in tables, `label` its label, `classes` the classes of the label in the order
     of their numbers, () for a number. `options` are those of `load` with their defaults, besides `folder`, `modalities`
-    and `standardise`; `published` are counts that `check` compares.
+    and `standardise`, which is on unless `options` turns it off; `published` are counts that `check` compares.
 
     A new layout defines `files` and `read`.
     """
@@ -51,7 +51,8 @@ class Layout:
 
     def settings(self, options: Mapping[str, object]) -> dict[str, object]:
         """Every option with its value, in hashable types. Raises TypeError for an unknown option."""
-        known = {**self.options, "modalities": self.modalities, "standardise": True}
+        on = self.options.get("standardise", True)
+        known = {**self.options, "modalities": self.modalities, "standardise": on}
         unknown = [option for option in options if option not in known]
         if unknown:
             raise TypeError(f"{self.name} has no option {unknown[0]!r}; it has folder, {', '.join(known)}")
@@ -141,6 +142,6 @@ def count(corpus: Corpus, label: str) -> dict[str, int]:
     people, of_each = np.unique(corpus.samples.speaker, return_counts=True)
     facts = {"samples": len(corpus), "speakers": len(people)}
     facts |= {f"samples in {part} of fold 0": len(i) for part, i in zip(PARTS, corpus.split.folds[0], strict=True)}
-    for number, name in enumerate(corpus.labels[label]):
+    for number, name in enumerate(corpus.labels.get(label, ())):  # clips of one's own may have none
         facts[f"samples with label {number} ({name})"] = int((corpus.samples.labels[label] == number).sum())
     return facts | {f"samples of speaker {name}": int(n) for name, n in zip(people, of_each, strict=True)}

@@ -1,4 +1,4 @@
-"""From recordings to frames: log-mel spectrograms with their deltas (MCWSA IV.B), and sound files."""
+"""From recordings to frames: log-mel spectrograms with their deltas (MCWSA IV.B), and files of sound and video."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from robustmer.corpora.files import Unfit
+from robustmer.extras import MissingExtra
 
 FLOOR = 1e-10
 """The least power, so that silence is -100 dB and not minus infinity."""
@@ -110,3 +111,63 @@ def read_wav(path: Path) -> tuple[Float[np.ndarray, "sample"], int]:
 
 def mono(samples: np.ndarray) -> Float[np.ndarray, "sample"]:
     return samples if samples.ndim == 1 else samples.mean(1)
+
+
+def pyav():
+    """The module `av`. Raises MissingExtra without it (the extra `media`)."""
+    try:
+        import av
+    except ImportError as error:
+        raise MissingExtra("Sound and video files need the extra `media`: pip install 'robustmer[media]'") from error
+    av.logging.set_level(av.logging.PANIC)  # what libraries print about damage is raised as well
+    return av
+
+
+def decoded(path: Path, kind: str) -> tuple[list, float]:
+    """The frames of the first stream of this kind, "audio" or "video", and how many a second. Raises Unfit for a damaged or
+    shortened file, and for one without such a stream."""
+    av = pyav()
+    try:
+        with av.open(str(path)) as container:
+            streams = [stream for stream in container.streams if stream.type == kind]
+            if not streams:
+                raise Unfit(f"has no {kind}; leave it out")
+            streams[0].codec_context.options = {"err_detect": "crccheck+explode"}
+            frames, stream = list(container.decode(streams[0])), streams[0]
+            rate = float(stream.rate if kind == "audio" else stream.average_rate)
+            lasts = float(stream.duration * stream.time_base) if stream.duration else 0.0
+    except (av.FFmpegError, ArithmeticError, ValueError) as error:
+        raise Unfit(f"cannot be decoded ({error}); get it again") from None
+    count = sum(frame.samples for frame in frames) if kind == "audio" else len(frames)
+    played = count / rate if rate else 0.0
+    if not played or any(frame.is_corrupt for frame in frames) or played < lasts - 0.1:
+        raise Unfit(f"holds {played:.2f} s of {kind}{f' of {lasts:.2f} s' if lasts else ''}; get it again")
+    return frames, rate
+
+
+def read_sound(path: Path) -> tuple[Float[np.ndarray, "sample"], int]:
+    """Samples from -1 to 1, the mean of all channels, and the sampling rate in Hz, of any file that FFmpeg reads, videos
+    included. Raises Unfit for a damaged file, and as `pyav`."""
+    frames, sr = decoded(path, "audio")
+    channels = frames[0].layout.nb_channels
+    arrays = [frame.to_ndarray() for frame in frames]
+    planar = frames[0].format.is_planar
+    samples = np.concatenate([array if planar else array.reshape(-1, channels).T for array in arrays], axis=1)
+    scale = np.iinfo(samples.dtype).max + 1 if samples.dtype.kind == "i" else 1
+    return samples.astype(np.float64).mean(0) / scale, int(sr)
+
+
+def read_pictures(
+    path: Path, pixels: int, part: float = 1.0
+) -> tuple[UInt8[np.ndarray, "frame pixels pixels 3"], float]:
+    """The middle square of every picture of a video or picture file, in colour, `part` of its shorter side wide, scaled
+    to `pixels`; and the pictures a second. Raises as `read_sound`."""
+    frames, rate = decoded(path, "video")
+    side = int(part * min(frames[0].width, frames[0].height))
+    top, left = (frames[0].height - side) // 2, (frames[0].width - side) // 2
+    pictures = []
+    for frame in frames:
+        square = np.ascontiguousarray(frame.to_ndarray(format="rgb24")[top : top + side, left : left + side])
+        square = pyav().VideoFrame.from_ndarray(square, format="rgb24")
+        pictures.append(square.reformat(pixels, pixels, interpolation="AREA").to_ndarray(format="rgb24"))
+    return np.stack(pictures), rate

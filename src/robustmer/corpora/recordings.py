@@ -205,6 +205,22 @@ GRAMMAR = {"command": "bin lay place set", "colour": "blue green red white", "pr
 # fmt: on
 """The six words of a GRID sentence. Their first letters are the name of a clip: bbaf2n is "bin blue at f 2 now"."""
 
+
+def words_of_clips(names: Sequence[str] | np.ndarray) -> dict[str, list[int]]:
+    """The number of each word in GRAMMAR, for clips with these names. Raises Unfit for other names."""
+    words = {label: [word[0] for word in choice.split()] for label, choice in GRAMMAR.items()}
+    digits: dict[str, list[int]] = {label: [] for label in words}
+    for clip in names:
+        for (label, first), letter in zip(words.items(), clip.ljust(6), strict=False):
+            if letter not in first or len(clip) != 6:
+                raise Unfit(
+                    f"has a clip {str(clip)!r}; a name is six letters, such as bbaf2n, and the letter of the {label} is "
+                    f"one of {', '.join(first)}"
+                )
+            digits[label].append(first.index(letter))
+    return digits
+
+
 COMPONENTS = 50
 """Principal components of a face: they keep most of what changes in 64 x 64 points of one person."""
 
@@ -233,16 +249,7 @@ class GridClips(Layout):
             audio = expect(arrays["audio"], "whole numbers", len(name), "samples")
             speaker, sr = expect(arrays["speaker"], "text", len(name)), int(expect(arrays["sr"], "whole numbers"))
             expect(face, "whole numbers", len(name), "frames", "height", "width")
-            digits: dict[str, list[int]] = {label: [] for label in GRAMMAR}
-            for clip in name:
-                for (label, words), letter in zip(GRAMMAR.items(), clip.ljust(6), strict=False):
-                    first = [word[0] for word in words.split()]
-                    if letter not in first or len(clip) != 6:
-                        raise Unfit(
-                            f"has a clip {str(clip)!r}; a name is six letters, such as bbaf2n, and the letter of "
-                            f"the {label} is one of {', '.join(first)}"
-                        )
-                    digits[label].append(first.index(letter))
+            digits = words_of_clips(name)
             split = at_random(len(name), "grid split")
             frames = face.reshape(*face.shape[:2], -1).astype(np.float32) / 255
             train = frames[split.folds[0][0]].reshape(-1, frames.shape[2])

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robustmer.batch import Batch, Samples, Scaling
+from robustmer.batch import FRAMEWISE, Batch, Samples, Scaling
 from robustmer.corpora.common import CorpusError
 
 CHUNK = 256
@@ -97,7 +97,8 @@ def only(batch: Batch, modalities: Sequence[str], absent: Sequence[str] = ()) ->
         key: {m: torch.zeros_like(group[m]) if m in absent else group[m] for m in modalities}
         for key, group in (("x", batch.x), ("mask", batch.mask), ("present", batch.present))
     }
-    return batch.replace(**change)
+    targets = {name: t for name, t in batch.targets.items() if FRAMEWISE.get(name, modalities[0]) in modalities}
+    return batch.replace(**change, targets=targets)
 
 
 def check_frames(batch: Batch, corpus: str) -> None:

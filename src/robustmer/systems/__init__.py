@@ -1,5 +1,6 @@
 """The systems, most of them one file each. A new system is a file and a line below."""
 
+from robustmer import resynthesis as resynthesis  # its task, by name, for saved systems
 from robustmer.systems.aligned import AlignedSER
 from robustmer.systems.augmented import AugmentedSER
 from robustmer.systems.cdtp import CDTP

@@ -74,13 +74,17 @@ class OfPyramids(System):
     def targets(self, clean: Batch) -> Pyramids:
         return self.network.pyramids(clean)
 
+    def known(self, clean: Batch) -> Pyramids:
+        """The pyramids among the targets of a batch."""
+        return {m: clean.targets[m] for m in self.network.rows if m in clean.targets}
+
     def read(self, clean: Batch, observed: Batch) -> Pyramids:
         """The pyramids of an observed batch: those of the clean one where both are the same."""
         same = all(
             x is clean.x[m] and observed.present[m] is clean.present[m] and not x.requires_grad
             for m, x in observed.x.items()
         )
-        return clean.targets if same and clean.targets else self.network.pyramids(observed)
+        return self.known(clean) if same and self.known(clean) else self.network.pyramids(observed)
 
 
 class MCWSA(OfPyramids):
@@ -119,8 +123,8 @@ class MCWSA(OfPyramids):
         return {m: decoder(code) for m, decoder in self.decoders.items()}
 
     def loss(self, clean: Batch, observed: Batch) -> dict[str, Float[Tensor, ""]]:
-        rebuilt, targets, terms = self.rebuilt(self.read(clean, observed), observed), clean.targets, {}
-        for m, target in (targets or self.targets(clean)).items():
+        rebuilt, terms = self.rebuilt(self.read(clean, observed), observed), {}
+        for m, target in (self.known(clean) or self.targets(clean)).items():
             known = available(clean, m)
             errors = (rebuilt[m] - target).square().mean((1, 2))
             terms[m] = torch.where(known, errors, 0.0).sum() / known.sum().clamp(min=1)

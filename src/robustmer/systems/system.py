@@ -235,9 +235,9 @@ def in_parts(system: System, function: Callable[[Batch], Output], samples: Sized
         system.train(training)
 
     def joined(pieces: list[Tensor]) -> Tensor:
-        if pieces[0].ndim > 2:  # frames: a part has no padding that none of its samples needs
+        if len({piece.shape[1:] for piece in pieces}) > 1:  # frames, of which the longest sample of a part decides
             longest = max(piece.shape[1] for piece in pieces)
-            pieces = [pad(piece, (0, 0) * (piece.ndim - 2) + (0, longest - piece.shape[1])) for piece in pieces]
+            pieces = [pad(p, (0, 0) * (p.ndim - 2) + (0, longest - p.shape[1])) for p in pieces]
         both = torch.cat(pieces)
         return both if work is None else both[torch.as_tensor(np.argsort(order)).to(both.device)]
 
