@@ -60,25 +60,24 @@ def measure(sequences: int, device: str, threads: int, rounds: int) -> dict[str,
     system = MDVAE(SHAPES, OwnError(), **codecs, codecs=("audio", "visual")).to(device)
     (objective,), batch = system.objectives().values(), samples(sequences, device)
     optimizer = objective.optimizer(list(objective.params))
-    inputs, size = system.values(batch, known=True), 8192 if device.startswith("cuda") else 2048
-    matrix = torch.randn(size, size, device=device)
+    inputs = system.values(batch, known=True)
 
     @torch.no_grad()
     def infer():
         system.decode(system.posterior(inputs, sample=False)[0])
 
-    taken: dict[str, list[float]] = {"step": [], "inference": [], "product": []}
-    for turn in range(1 + rounds):
-        works = {"step": lambda: learn(objective, optimizer, batch, batch), "inference": infer,
-                 "product": lambda: matrix @ matrix}  # fmt: skip
-        for name, work in works.items():
-            values = seconds(work, device, 3)
-            taken[name] += values if turn else []
-    rate = 2 * size**3 / min(taken["product"])
-    flops = 2 * sequences * FRAMES * sum(p.numel() for p in system.own_parameters() if p.ndim == 2)
+    works = {"step": lambda: learn(objective, optimizer, batch, batch), "inference": infer}
+    for work in works.values():
+        seconds(work, device, 3)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if device.startswith("cuda"):
         memory = torch.cuda.max_memory_allocated() / 2**20
+    size = 8192 if device.startswith("cuda") else 2048
+    matrix = torch.randn(size, size, device=device)
+    works["product"] = lambda: matrix @ matrix
+    taken = {name: [t for _ in range(rounds) for t in seconds(work, device, 3)] for name, work in works.items()}
+    rate = 2 * size**3 / min(taken["product"])
+    flops = 2 * sequences * FRAMES * sum(p.numel() for p in system.own_parameters() if p.ndim == 2)
     return {
         "weights": count_parameters(system) - len(VALUES), "sequences": sequences, "frames": FRAMES,
         "device": device, "threads": threads,
