@@ -20,6 +20,7 @@ FIGURES = {
     "tiles": lambda width: plots.tiles({"t": POINTS.pivot(index="x", columns="series", values="value")}, width),
     "kinds": lambda width: plots.tiles({"t": pd.DataFrame([[0, 1]])}, width, ["#C9DDF0", "#B4470B"], ["a", "b"]),
     "images": lambda width: plots.images({"a": np.eye(4), "b": np.ones((4, 9))}, "x", "y", width),
+    "filmstrips": lambda width: plots.filmstrips({"a": np.zeros((8, 4, 4)), "b": np.ones((8, 4, 4))}, width),
     "clouds": lambda width: plots.clouds(POINTS.rename(columns={"value": "y"}), 2, width),
     "stacks": lambda width: plots.stacks(
         pd.DataFrame({"row": ["MEN", "MEN"], "part": ["forward", "backward"], "value": [1.0, 2.0]}), "s", width,
