@@ -61,7 +61,7 @@ PROFILES = {
     ),
 }  # fmt: skip
 PIXELS = {"smoke": 32, "quick": 32, "paper": 64}
-COUNTERPART = {"synthetic AV": "MEAD", "GRID": "MEAD"}
+COUNTERPART = {"synthetic AV": "MEAD", "GRID AV": "MEAD"}
 BOXES = {64: {"synthetic_av": {"mouth": (38, 58, 18, 46), "eyes": (18, 34, 14, 50)},
               "grid_av": {"mouth": (43, 59, 18, 46), "eyes": (16, 28, 10, 54)}}}  # fmt: skip
 """Rows and columns (top, bottom, left, right) in pictures of 64 x 64."""
