@@ -16,6 +16,7 @@ from typing import NamedTuple
 from robustmer import systems
 from robustmer.conditions import CLEAN
 from robustmer.corpora import Corpus, Request, named
+from robustmer.corpora.dependent import person_dependent
 from robustmer.experiments.papers.profiles import Grid, Profile, Study, chosen, printed
 from robustmer.experiments.recipe import Recipe
 from robustmer.experiments.tables import Cell, Place, Table
@@ -184,10 +185,9 @@ class Trainings:
         return Place(tuple(Cell(recipe(fold, seed), CLEAN, score) for fold, seed in at), shown or {})
 
 
+@lru_cache(maxsize=8)
 def dependent(corpus: Corpus | Request) -> Corpus | Request:
     """The corpus with person-dependent splits: by name, or made of a corpus of one's own."""
-    from robustmer.corpora.dependent import person_dependent
-
     return person_dependent(corpus) if isinstance(corpus, Corpus) else named(f"{corpus.name}_pd", **dict(corpus.given))
 
 
