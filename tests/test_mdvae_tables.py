@@ -6,7 +6,7 @@ from family import clips_corpus
 from test_tables import Anything, MadeUp
 
 from robustmer.conditions import CLEAN
-from robustmer.corpora import CORPORA
+from robustmer import corpora
 from robustmer.experiments.contrasts import measure
 from robustmer.experiments.grid import compute
 from robustmer.experiments.papers import mdvae, mdvae_claims
@@ -125,7 +125,6 @@ def test_a_probe_is_trained_through_its_whole_chain(ledger, forked):
     assert 0 <= value <= 1
 
 
-@pytest.mark.skipif("synthetic_av" not in CORPORA, reason="the corpus synthetic_av is not in this version")
 def test_every_profile_has_recipes():
     for profile in mdvae.PROFILES:
         assert mdvae.recipes(profile, ["synthetic_av"])
@@ -146,3 +145,12 @@ def test_few_labels_are_fewer_labels_and_nothing_else():
             assert cell.recipe.options == other.options | {"share": column.share}
             assert cell.recipe.upstream == other.upstream and (cell.recipe == other) == (column.share == 1)
     assert str(part.columns[0]) == "UA, emotion, PD, 0.01 of the labels"
+
+
+@pytest.mark.parametrize("pixels", [32, 64])
+def test_the_boxes_of_the_tables_are_those_of_the_corpus(pixels):
+    corpus = corpora.synthetic_av(size="smoke", pixels=pixels)
+    boxes = {name: tuple(edge * pixels // 64 for edge in box) for name, box in mdvae.BOXES[64]["synthetic_av"].items()}
+    assert (
+        boxes == corpus.boxes and corpora.load("synthetic_av_pd", size="smoke", pixels=pixels).labels == corpus.labels
+    )

@@ -15,6 +15,7 @@ from pathlib import Path
 from robustmer.corpora import catalogue, recordings, release, structured, trees
 from robustmer.corpora.common import About, CorpusError, CorpusNotFound, data_folder
 from robustmer.corpora.corpus import Corpus, Fold, Split, folds_by_group
+from robustmer.corpora.dependent import dependent
 from robustmer.corpora.layout import Layout
 from robustmer.corpora.scaling import mean_and_std, standardised
 from robustmer.corpora.synthetic import synthetic
@@ -27,6 +28,7 @@ __all__ = ["CORPORA", "About", "Corpus", "CorpusError", "CorpusNotFound", "Fold"
 CORPORA: dict[str, Layout] = (
     catalogue.CORPORA | recordings.CORPORA | trees.CORPORA | release.CORPORA | structured.CORPORA
 )
+CORPORA |= {f"{name}_pd": dependent(CORPORA[name]) for name in ("synthetic_av",)}
 
 
 def __getattr__(name: str) -> Layout:

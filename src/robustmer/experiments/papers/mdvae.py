@@ -16,6 +16,7 @@ from typing import NamedTuple
 from robustmer import systems
 from robustmer.conditions import CLEAN
 from robustmer.corpora import Corpus, Request, named
+from robustmer.corpora.dependent import person_dependent
 from robustmer.experiments.papers.profiles import Grid, Profile, Study, chosen, printed
 from robustmer.experiments.recipe import Recipe
 from robustmer.experiments.tables import Cell, Place, Table
@@ -62,7 +63,7 @@ PROFILES = {
     ),
 }  # fmt: skip
 PIXELS = {"smoke": 32, "quick": 32, "paper": 64}
-COUNTERPART = {"synthetic AV": "MEAD", "GRID": "MEAD"}
+COUNTERPART = {"synthetic AV": "MEAD", "GRID AV": "MEAD"}
 BOXES = {64: {"synthetic_av": {"mouth": (38, 58, 18, 46), "eyes": (18, 34, 14, 50)},
               "grid_av": {"mouth": (43, 59, 18, 46), "eyes": (16, 28, 10, 54)}}}  # fmt: skip
 """Rows and columns (top, bottom, left, right) in pictures of 64 x 64."""
@@ -185,10 +186,9 @@ class Trainings:
         return Place(tuple(Cell(recipe(fold, seed), CLEAN, score) for fold, seed in at), shown or {})
 
 
+@lru_cache(maxsize=8)
 def dependent(corpus: Corpus | Request) -> Corpus | Request:
     """The corpus with person-dependent splits: by name, or made of a corpus of one's own."""
-    from robustmer.corpora.dependent import person_dependent
-
     return person_dependent(corpus) if isinstance(corpus, Corpus) else named(f"{corpus.name}_pd", **dict(corpus.given))
 
 
