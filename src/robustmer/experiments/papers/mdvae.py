@@ -43,22 +43,21 @@ def steps(count: int, batch_size: int = 32, checks: int = 10) -> Budget:
     return Budget(epochs=0, min_steps=count, batch_size=batch_size, checks=checks)
 
 
-# The paper states no budget. A codec's step reads 64 pictures or 1,024 spectra of eight clips, whatever the batch. The
-# budgets of profile paper are what two cores train in an hour for a fold: 20 and 415 epochs of GRID's frames.
+# The paper states no budget. A codec's step reads 64 pictures or 1,024 spectra of eight clips, whatever the batch.
 STAGES = {
     "smoke": Stages(*[steps(2, 8, 1)] * 4, {"width": 16}, {"width": 32, "static": 8}, ("SI-SDR", "IS", "LSD")),
     "quick": Stages(
         steps(400, 8, 4), steps(300, 32, 5), steps(300, 64, 5), steps(200, 32, 5), {"width": 16},
         {"width": 128, "static": 16}, ("SI-SDR", "IS", "LSD"),
     ),
-    "paper": Stages(steps(2_000, 8, 10), steps(1_000, 64, 10), steps(1_000, 64, 10), steps(1_000, 64, 10)),
+    "paper": Stages(steps(20_000, 8, 20), steps(10_000, 64, 20), steps(1_000, 64, 10), steps(2_000, 64, 20)),
 }  # fmt: skip
 
 PROFILES = {
     "smoke": Profile(STAGES["smoke"].dynamics, {"synthetic_av": 1}, size="smoke"),
     "quick": Profile(STAGES["quick"].dynamics, {"synthetic_av": 1}),
     "paper": Profile(
-        STAGES["paper"].dynamics, {"synthetic_av": 1, "grid_av": 1},
+        STAGES["paper"].dynamics, {"synthetic_av": 3, "grid_av": 3},
         folds={"synthetic_av": tuple(range(5)), "grid_av": tuple(range(5))}, size="paper", whole=True,
     ),
 }  # fmt: skip
