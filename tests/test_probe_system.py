@@ -8,13 +8,14 @@ import torch
 from family import Family, SmallMLP, SmallProbe
 from toy import corpus as toy
 
-from robustmer import corpora
+from robustmer import corpora, laws
 from robustmer.batch import collate
 from robustmer.budget import Budget
 from robustmer.conditions import CLEAN, Condition, corrupt
 from robustmer.corpora.dependent import dependent, person_dependent
 from robustmer.evaluation import evaluate, score
 from robustmer.experiments.recipe import Recipe
+from robustmer.laws import Setting
 from robustmer.noise import NoiseScheduler, stream
 from robustmer.systems import MDVAE, AVTransformer, FrameStatistics, LogReg, count_parameters, load, save
 from robustmer.systems.probe import Probe, labelled
@@ -112,6 +113,18 @@ def test_unlabelled_samples_do_not_matter():
     terms = [system.loss(batch, batch)["task"] for batch in (
         fold.train.replace(targets=targets), fold.train.replace(targets=targets, labels={"emotion": label}))]  # fmt: skip
     assert torch.equal(*terms)
+
+
+def test_few_labels_are_not_chosen_by_many():
+    """Other validation labels lead to the same weights; with all labels the weights are selected."""
+    fold, weights = CORPUS.fold(0), []
+    wrong = fold.valid.replace(labels={"emotion": 1 - fold.valid.labels["emotion"]})
+    setting = Setting(CORPUS.shapes, task=CORPUS.task())
+    for valid in (fold.valid, wrong):
+        system = laws.make(SmallProbe, setting, share=0.2)
+        fit(system, fold.train, valid, CLEAN, Budget(epochs=0, min_steps=40, checks=10, batch_size=16), seed=1)
+        weights.append(system.head[0].weight)
+    assert torch.equal(*weights) and not system.selects and laws.make(SmallProbe, setting).selects
 
 
 def test_a_probe_of_a_recipe_starts_from_a_trained_system():

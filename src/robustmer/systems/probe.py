@@ -28,9 +28,10 @@ class Probe(System):
     """Multinomial logistic regression (`head="MLR"`) or a perceptron with two hidden layers ("MLP") on codes.
 
     The upstream `model` is frozen. Of the train samples of each class a `share` has a label, at least one in every 512
-    train samples; a larger share contains the smaller ones. Train codes are computed once. With the task
-    `AdaptedClassify` the probe keeps them, and test codes are mapped to them. Raises ValueError for an unknown head, a
-    share outside (0, 1] and a task that predicts no label.
+    train samples; a larger share contains the smaller ones. With a share below 1 the last weights are kept, because
+    labels that select weights are labels too. Train codes are computed once. With the task `AdaptedClassify` the probe
+    keeps them, and test codes are mapped to them. Raises ValueError for an unknown head, a share outside (0, 1], a task
+    that predicts no label and a system without a code.
     """
 
     phase = "probe"
@@ -45,7 +46,7 @@ class Probe(System):
             raise ValueError(f"head={head!r}, share={share}: give {' or '.join(HEADS)}, and a share above 0, at most 1")
         if not isinstance(task, OfLabel):
             raise ValueError(f"a probe predicts a label, and {task} has none; give it Classify(...)")
-        self.model, self.share, self.optimizer = model, share, AdamW(lr)
+        self.model, self.share, self.optimizer, self.selects = model, share, AdamW(lr), share == 1
         width = model.settings.get("static") if hasattr(model, "code") else None
         if not width:
             raise ValueError(
