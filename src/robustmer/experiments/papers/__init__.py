@@ -10,7 +10,17 @@ import pandas as pd
 
 from robustmer.corpora import CORPORA
 from robustmer.experiments.contrasts import Claim, Contrast, verdicts
-from robustmer.experiments.papers import cdtp, controls, infogan, mcwsa, nmer, nmer_beyond, nmer_claims
+from robustmer.experiments.papers import (
+    cdtp,
+    controls,
+    infogan,
+    mcwsa,
+    mdvae,
+    mdvae_claims,
+    nmer,
+    nmer_beyond,
+    nmer_claims,
+)
 from robustmer.experiments.papers.profiles import Profile, chosen, claims_of, ledger_of, published
 from robustmer.experiments.recipe import Recipe
 from robustmer.experiments.tables import Results, Table
@@ -35,6 +45,7 @@ PAPERS = {
     "cdtp": Paper(cdtp.PROFILES, cdtp.recipes, cdtp.tables, cdtp.claims, cdtp.planned),
     "mcwsa": Paper(mcwsa.PROFILES, mcwsa.recipes, mcwsa.tables, mcwsa.claims, mcwsa.planned),
     "infogan": Paper(infogan.PROFILES, infogan.recipes, infogan.tables, infogan.claims, infogan.planned),
+    "mdvae": Paper(mdvae.PROFILES, mdvae.recipes, mdvae.tables, mdvae_claims.claims),
     "controls": Paper(controls.PROFILES, controls.recipes, controls.tables, controls.claims),
 }
 
