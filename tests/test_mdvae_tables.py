@@ -125,11 +125,6 @@ def test_a_probe_is_trained_through_its_whole_chain(ledger, forked):
     assert 0 <= value <= 1
 
 
-def test_every_profile_has_recipes():
-    for profile in mdvae.PROFILES:
-        assert mdvae.recipes(profile, ["synthetic_av"])
-
-
 def test_scored_recipes_are_not_scored_again(ledger, forked):
     recipe = recipes_of(mdvae.tables("smoke", CORPUS)["2"], Row("VQ-VAE"), metric="IS")[0]
     assert compute({recipe: (CLEAN,)}, ledger, progress=False).trained == 1
