@@ -92,7 +92,7 @@ display(
 # :img-top: _static/door_idea.svg
 # :img-alt: A wave that drowns in noise.
 # :class-img-top: dark-light
-# {ref}`The noise scheduler <nmer-noise-scheduler>`, {ref}`the network <nmer-network>`, {ref}`the diffusion <cdtp-conditional-diffusion>`, [words and symbols](glossary.md).
+# {ref}`The noise scheduler <nmer-noise-scheduler>`, {ref}`the network <nmer-network>`, {ref}`the diffusion <cdtp-conditional-diffusion>`, {ref}`faces and voices in step <mdvae-frames-and-sound>`, [words and symbols](glossary.md).
 # :::
 # :::{grid-item-card} I have a system
 # :img-top: _static/door_system.svg

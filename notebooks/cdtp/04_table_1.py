@@ -157,5 +157,3 @@ scores_folded(scores, "Accuracy of your own run", lambda c: c.condition)
 # - On RAVDESS-AV there are two cases (voice or face missing), on CMU-MOSI six. CMU-MOSI has one split; its intervals are over seeds only.
 # - All measured corpora are single vectors a modality. Attention then has a choice only where prompts are.
 # - CDTP is trained at the sizes of its public code, not at the 90 million parameters of the paper.
-# - The rows with a diffusion were measured when every training had a diffusion of its own. The library now shares one a fold and seed, so
-#   `robustmer rerun` gives other scores for these 69 trainings until they are measured again.
