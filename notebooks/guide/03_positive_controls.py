@@ -40,13 +40,12 @@ measured = papers.results("controls")
 tables = {name: controls.tables("paper", name)["1"] for name in controls.CORPORA}
 scores = pd.concat(table.summarise(measured).assign(panel=name.removeprefix("synthetic_"))
                    for name, table in tables.items())  # fmt: skip
-best = scores.loc[scores.groupby("panel", sort=False)["mean"].idxmax()]
 bar = scores[scores["row"] == controls.BAR].set_index("panel")["mean"]
-gains = 100 * (best.set_index("panel")["mean"] - bar)
+gains = (100 * (scores.groupby("panel", sort=False)["mean"].max() - bar)).drop("completion")  # fmt: skip
 answer(
-    (f"Yes. Where one mechanism decides, a network with it is {gains.min():.0f} to {gains.max():.0f} points of UA above logistic regression, "
+    (f"Yes, in three of four: a network with the mechanism is {gains.min():.0f} to {gains.max():.0f} points of UA above logistic regression, "
      "which has none of them.", "synthetic"),
-    "So where the papers' corpora show no such lead, the protocol is not what hides it.",
+    "In the fourth, completion, no system comes near the ceiling, and CDTP is not ahead of the others. Why is open.",
 )  # fmt: skip
 
 # %% [markdown]
@@ -60,7 +59,7 @@ frame["row"] = [look(row).label for row in frame["row"]]
 ceilings = {name.removeprefix("synthetic_"): 100 * controls.ceiling(name) for name in tables}
 show(lambda width: dots(frame, SYSTEMS, "UA, %", width, ceilings), "fig-controls",
      "Systems on four corpora with one mechanism each. Lines: the ceiling; bars: 95% over three folds of samples drawn anew.",
-     "Four panels of scores. Logistic regression stays at chance in all; the networks reach the ceiling in most.",
+     "Four panels of scores. Logistic regression stays at chance in all. In three a network reaches the ceiling nearly; in completion none does.",
      "synthetic controls")  # fmt: skip
 
 # %% [markdown]
@@ -73,7 +72,9 @@ show(lambda width: dots(frame, SYSTEMS, "UA, %", width, ceilings), "fig-controls
 # | moment | two neighbouring frames out of 24; their mean is zero | to look at frames before averaging |
 # | completion | the face times the words; the face is absent from the test, but follows from the voice | to complete what is missing |
 #
-# Every corpus is a short function of a random generator, and keeps the answers of its Bayes classifier.
+# Every corpus is a short function of a random generator, and keeps the answers of its Bayes classifier. In *selection* logistic regression
+# has the skill of the marks alone. In *moment* MulT stays near chance: it reads the last frame of each sequence, and its attention would have
+# to find two neighbours by their places. MEN's convolutions see them side by side.
 
 # %%
 made = corpora.load("synthetic_selection", size="smoke" if profile == "smoke" else "quick")
