@@ -53,9 +53,10 @@ answer(
 # is known to exist. In each corpus below it exists by construction, and the Bayes classifier gives the ceiling.
 
 # %%
-frame = scores.assign(system=[row.system for row in scores["row"]], value=100 * scores["mean"],
+names = [f"{row.system} once" for row in scores["row"]]
+frame = scores.assign(system=[name if name in SYSTEMS else name.removesuffix(" once") for name in names],
+                      row=[look(row).label for row in scores["row"]], value=100 * scores["mean"],
                       low=100 * scores["low"], high=100 * scores["high"])  # fmt: skip
-frame["row"] = [look(row).label for row in frame["row"]]
 ceilings = {name.removeprefix("synthetic_"): 100 * controls.ceiling(name) for name in tables}
 show(lambda width: dots(frame, SYSTEMS, "UA, %", width, ceilings), "fig-controls",
      "Systems on four corpora with one mechanism each. Lines: the ceiling; bars: 95% over three folds of samples drawn anew.",

@@ -117,6 +117,7 @@ METRICS: dict[str, Metric] = {
     "mae": Metric("MAE", "mean absolute error of the sentiment", "", 1.0, higher_is_better=False),
     "corr": Metric("Corr", "Pearson's correlation with the sentiment", "", 1.0),
     "MSE": Metric("MSE", "mean squared error of the frames", "", 1.0, higher_is_better=False),
+    "IS": Metric("IS", "Itakura-Saito divergence of power spectra", "", 1.0, higher_is_better=False),
     "UA lost": Metric("UA lost", "UA on clean samples minus UA under noise", higher_is_better=False),
 }
 """By their name in the ledger. One number has one name in the whole book; the papers' ACC is WA or ACC-2 non-0."""

@@ -210,9 +210,11 @@ class Dask:
                 self.workers[worker] = None
 
     def reject(self, worker: str, problem: str) -> None:
-        self.refused[worker] = problem
+        """Use a worker no longer, and say so once: two of its trainings may be in flight."""
         self.workers.pop(worker, None)
-        report(f"the Dask worker {worker} is not used: {' '.join(problem.split())[:500]}")
+        if worker not in self.refused:
+            self.refused[worker] = problem
+            report(f"the Dask worker {worker} is not used: {' '.join(problem.split())[:500]}")
 
     def submit(self, work: Work, weights: Mapping[str, bytes]) -> Future:
         worker = next(worker for worker, future in self.workers.items() if future is None or future.done())

@@ -45,6 +45,7 @@ STUDY = Study("controls", PROFILES, SPELLING, {})
 
 class Row(NamedTuple):
     system: str
+    trained: str = "once"
 
     def __str__(self) -> str:
         return self.system
