@@ -62,3 +62,5 @@ def test_no_system_completes_the_face():
     scores = table.summarise(measured).set_index("row")["mean"]
     assert scores.max() < controls.ceiling("synthetic_completion") - 0.2
     assert scores[controls.Row("CDTP")] < scores.max()
+    folds = table.where(system="CDTP").values(measured)["value"]
+    assert folds.min() < 0.4 and folds.max() > 0.6, "one fold is far below chance"
