@@ -86,7 +86,7 @@ def unroll(
     )
     contexts, of_state = zip(*(chain.context(x, static) for chain, x in zip(chains, frames, strict=True)), strict=True)
     contexts = [context.unbind(1) for context in contexts]
-    seen = None if all(bool(mask.all()) for mask in observed) else torch.stack(list(observed))[..., None].unbind(2)
+    recorded = None if all(bool(mask.all()) for mask in observed) else torch.stack(list(observed))[..., None].unbind(2)
     (batch, time, _), size, wide = frames[0].shape, chains[0].size, gru[0].hidden_size
     noise = static.new_empty(len(chains), batch, time, size).normal_().unbind(2) if sample else None
     state, states, posteriors, latents = static.new_zeros(len(chains), batch, wide), [], [], []
@@ -95,9 +95,9 @@ def unroll(
             chain.rest(torch.addmm(context[t], h, weight))
             for chain, context, h, weight in zip(chains, contexts, state, of_state, strict=True)
         ])  # fmt: skip
-        if seen is not None:
+        if recorded is not None:
             prior = torch.stack([chain.prior(h) for chain, h in zip(chains, state, strict=True)])
-            heads = torch.where(seen[t], heads, prior)
+            heads = torch.where(recorded[t], heads, prior)
         mean, logvar = gaussian(heads)
         z = mean if noise is None else torch.addcmul(mean, (0.5 * logvar).exp(), noise[t])
         states.append(state)

@@ -72,8 +72,8 @@ class MDVAE(FrameVAE):
         contexts = [torch.cat([features[m], shared], dim=-1) for m in self.modalities]
         observed = [inputs[m][1] for m in self.modalities]
         paths = unroll([*self.of_modality.values()], contexts, static, observed, sample)
-        for m, path, seen in zip(self.modalities, paths, observed, strict=True):
-            kls[m] = torch.where(seen[..., None], path.kl, 0.0)
+        for m, path, recorded in zip(self.modalities, paths, observed, strict=True):
+            kls[m] = torch.where(recorded[..., None], path.kl, 0.0)
         return Latents(static, shared, dict(zip(self.modalities, (p.z for p in paths), strict=True)), mask), kls
 
     def code(self, observed: Batch) -> Float[Tensor, "batch static"]:

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from robustmer import systems
 from robustmer.conditions import CLEAN
-from robustmer.corpora import Corpus, Request, named
+from robustmer.corpora import Corpus, Request, find, named
+from robustmer.corpora.synthetic_av import BOXES as MADE
 from robustmer.corpora.dependent import person_dependent
 from robustmer.experiments.papers.profiles import Grid, Profile, Study, chosen, printed
 from robustmer.experiments.recipe import Recipe
@@ -63,9 +64,9 @@ PROFILES = {
 }  # fmt: skip
 PIXELS = {"smoke": 32, "quick": 32, "paper": 64}
 COUNTERPART = {"synthetic AV": "MEAD", "GRID AV": "MEAD"}
-BOXES = {64: {"synthetic_av": {"mouth": (38, 58, 18, 46), "eyes": (18, 34, 14, 50)},
-              "grid_av": {"mouth": (43, 59, 18, 46), "eyes": (16, 28, 10, 54)}}}  # fmt: skip
-"""Rows and columns (top, bottom, left, right) in pictures of 64 x 64."""
+BOXES = {64: {"synthetic_av": {name: tuple(2 * edge for edge in MADE[name]) for name in ("mouth", "eyes")},
+              "grid_av": find("grid_av").boxes}}  # fmt: skip
+"""Rows and columns (top, bottom, left, right) in pictures of 64 x 64, those of the corpora."""
 
 MODALITY = {"audio": "a", "visual": "v"}
 CODECS = ("audio", "visual")
