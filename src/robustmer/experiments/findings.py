@@ -240,15 +240,14 @@ def all_findings(measured: Results) -> Iterator[Finding]:
         f"Equal labels are not equal noise: impulse is {weaker:.2f} dB weaker than Gaussian noise of the same label.",
         "", "printed", "NMER, eq. 3 and 5", "nmer-noise-scheduler", (Estimate("dB", weaker),),
     )  # fmt: skip
-    cascade, _ = against("mcwsa", "ravdess_av_mel", mcwsa.BAR)
+    ((cascade, _),) = against("mcwsa", "ravdess_av_mel", mcwsa.BAR)
     holds(cascade.low <= 0 <= cascade.high, "cascade attention and logistic regression cannot be told apart")
     yield Finding(
         f"On mel frames, cascade attention minus logistic regression is {signed(cascade.value)} points "
         f"({interval(cascade)}).", "The paper has no linear baseline.",
         "people", "RAVDESS-AV mel", "mcwsa-table-2", (cascade,),
     )  # fmt: skip
-    longer, _ = against("infogan", "ravdess_speech", infogan.LONGER)
-    base, theirs = against("infogan", "ravdess_speech", infogan.BASELINE)
+    (longer, _), (base, theirs) = against("infogan", "ravdess_speech", infogan.LONGER, infogan.BASELINE)
     holds(longer.low <= 0 <= longer.high, "InfoGAN's features add nothing to longer training")
     yield Finding(
         f"Features from InfoGAN gain {signed(longer.value)} points over training the last layer longer "
@@ -258,11 +257,13 @@ def all_findings(measured: Results) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def against(paper: str, corpus: str, other: Label) -> tuple[Estimate, list[float]]:
-    """The paper's system minus another one, on a corpus with folds of speakers; and the printed differences."""
-    (contrast,) = [contrast for contrast in PAPERS[paper].planned(corpus) if contrast.rows[1] == other]
-    line = line_of(other, contrast, results(paper))
-    return estimate_of(line, str(contrast.rows[0])), list(printed(paper, contrast).values())
+def against(paper: str, corpus: str, *others: Label) -> list[tuple[Estimate, list[float]]]:
+    """The paper's system minus each of these, on a corpus with folds of speakers; and the printed differences."""
+    measured, planned = results(paper), {contrast.rows[1]: contrast for contrast in PAPERS[paper].planned(corpus)}
+    lines = [(planned[other], line_of(other, planned[other], measured)) for other in others]
+    return [
+        (estimate_of(line, str(contrast.rows[0])), list(printed(paper, contrast).values())) for contrast, line in lines
+    ]
 
 
 def estimate_of(line: dict, first: str = "NMER") -> Estimate:
